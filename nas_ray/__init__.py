@@ -1,0 +1,75 @@
+"""Hardware-aware neural-architecture search as a Ray Tune plug-in.
+
+The names below are the public contract; each is imported when it is first used, so that reading a
+record does not load torch and estimating a network does not load Ray.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas_ray import zero_shot
+    from nas_ray.device import Device, list_devices, load_device
+    from nas_ray.estimate.cost import Cost
+    from nas_ray.evolution import Archive, EvolutionarySearch, Screen
+    from nas_ray.objective import Constraint, Objective
+    from nas_ray.report import SearchResult
+    from nas_ray.space import Categorical, Channels, Ordinal, SearchSpace
+    from nas_ray.tune import CascadeScheduler, CascadeSearch, LightningTrial, Resources, search
+
+_HOME = {
+    "Archive": "nas_ray.evolution",
+    "Categorical": "nas_ray.space",
+    "CascadeScheduler": "nas_ray.tune",
+    "CascadeSearch": "nas_ray.tune",
+    "Channels": "nas_ray.space",
+    "Constraint": "nas_ray.objective",
+    "Cost": "nas_ray.estimate.cost",
+    "Device": "nas_ray.device",
+    "EvolutionarySearch": "nas_ray.evolution",
+    "LightningTrial": "nas_ray.tune",
+    "Objective": "nas_ray.objective",
+    "Ordinal": "nas_ray.space",
+    "Resources": "nas_ray.tune",
+    "Screen": "nas_ray.evolution",
+    "SearchResult": "nas_ray.report",
+    "SearchSpace": "nas_ray.space",
+    "list_devices": "nas_ray.device",
+    "load_device": "nas_ray.device",
+    "search": "nas_ray.tune",
+}
+
+__all__ = [
+    "Archive",
+    "CascadeScheduler",
+    "CascadeSearch",
+    "Categorical",
+    "Channels",
+    "Constraint",
+    "Cost",
+    "Device",
+    "EvolutionarySearch",
+    "LightningTrial",
+    "Objective",
+    "Ordinal",
+    "Resources",
+    "Screen",
+    "SearchResult",
+    "SearchSpace",
+    "list_devices",
+    "load_device",
+    "search",
+    "zero_shot",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "zero_shot":
+        return import_module("nas_ray.zero_shot")
+    if name not in _HOME:
+        raise AttributeError(f"module 'nas_ray' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

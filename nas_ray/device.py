@@ -1,0 +1,199 @@
+"""Devices: an accelerator's profile, its measurement table, and estimates made from both.
+
+A device is a folder with `device.toml` and `measurements.csv.gz`. For the shipped devices the
+table holds estimates of a compiler, not measurements on silicon: `device.hardware.numbers`.
+"""
+
+import gzip
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from nas_ray.errors import DeviceError, nearest
+from nas_ray.estimate.cost import Cost, SubgraphCost
+from nas_ray.estimate.estimator import Estimator, SubgraphLatency
+from nas_ray.estimate.hardware import Hardware, read_hardware
+from nas_ray.estimate.interval import calibrate
+from nas_ray.estimate.latency import Accuracy, fit
+from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
+from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
+from nas_ray.measure.table import Row, parse_table, read_text, table_path
+
+
+class Buildable(Protocol):
+    """What a search space must offer to be estimated."""
+
+    def build(self, config: Mapping[str, Any]) -> nn.Module:
+        """The network of `config`."""
+
+    def example_input(self, config: Mapping[str, Any]) -> torch.Tensor:
+        """An input of that network with batch 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """An accelerator that networks can be estimated for.
+
+    `packed_table` is the measurement table, compressed: a device that travels to another process
+    is small, and is fitted there at its first estimate, once a process.
+    """
+
+    hardware: Hardware
+    packed_table: bytes
+
+    @property
+    def name(self) -> str:
+        """Name of the accelerator."""
+        return self.hardware.name
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """Cross-validated accuracy of the latency regression on subgraphs it has not seen."""
+        return self._estimator.model.accuracy
+
+    def estimate(
+        self, model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ...]
+    ) -> Cost:
+        """Cost of one inference of `model` on `example_input` (batch 1).
+
+        The model is left as it was. Raises TraceError where it cannot be traced.
+        """
+        return self.estimate_graph(trace(model, example_input))
+
+    def estimate_graph(self, graph: Graph) -> Cost:
+        """Cost of a traced network."""
+        parts = [(signature(part), part) for part in subgraphs(graph)]
+        latencies = self._estimator.latencies(dict(parts))
+        latency_ms, upper_ms = self._estimator.network_ms((key for key, _ in parts), latencies)
+        rows = tuple(self._row(key, part, latencies[key]) for key, part in parts)
+        return Cost(
+            latency_ms=latency_ms,
+            latency_ms_upper=upper_ms,
+            peak_memory_bytes=peak_memory_bytes(graph, self.hardware),
+            weight_bytes=weight_bytes(graph, self.hardware),
+            macs=graph.macs,
+            subgraphs=rows,
+            warnings=_warnings(graph, rows),
+        )
+
+    def estimate_configs(
+        self, space: Buildable, configs: Iterable[Mapping[str, Any]]
+    ) -> pd.DataFrame:
+        """Costs of many configs of `space`, one row a config in their order.
+
+        Columns: latency_ms, latency_ms_upper, peak_memory_bytes, weight_bytes, macs. Networks are
+        built without data, and each different subgraph of all of them is predicted once.
+        """
+        graphs = [_traced(space, config) for config in configs]
+        keyed = [[(signature(part), part) for part in subgraphs(graph)] for graph in graphs]
+        latencies = self._estimator.latencies(dict(pair for parts in keyed for pair in parts))
+        rows = [
+            (
+                *self._estimator.network_ms((key for key, _ in parts), latencies),
+                peak_memory_bytes(graph, self.hardware),
+                weight_bytes(graph, self.hardware),
+                graph.macs,
+            )
+            for graph, parts in zip(graphs, keyed, strict=True)
+        ]
+        columns = ["latency_ms", "latency_ms_upper", "peak_memory_bytes", "weight_bytes", "macs"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _row(self, key: str, part: Graph, latency: SubgraphLatency) -> SubgraphCost:
+        return SubgraphCost(
+            name=part.name,
+            kind="+".join(operator.kind for operator in part.operators),
+            signature=key,
+            shape_in=part.shape(part.inputs[0]),
+            shape_out=part.shape(part.outputs[0]),
+            latency_ms=latency.latency_ms,
+            peak_memory_bytes=peak_memory_bytes(part, self.hardware),
+            weight_bytes=weight_bytes(part, self.hardware),
+            macs=part.macs,
+            outside=latency.outside,
+        )
+
+    @property
+    def _estimator(self) -> Estimator:
+        return _fitted(
+            self.packed_table, self.hardware.parallelism_factor, self.hardware.additivity
+        )
+
+
+def load_device(name_or_path: str | Path) -> Device:
+    """The shipped device of that name, or the one in a folder of that path.
+
+    Raises DeviceError for an unknown name and for a profile or table that is not sound.
+    """
+    folder = device_folder(name_or_path)
+    hardware = read_hardware(folder / "device.toml")
+    path = table_path(folder)
+    if path is None:
+        raise DeviceError(
+            f"{folder}: there is no measurements.csv.gz. Make it with `nas-ray profile {folder}`."
+        )
+    text = read_text(path)
+    parse_table(text, path)
+    return Device(hardware=hardware, packed_table=gzip.compress(text.encode(), 6, mtime=0))
+
+
+def list_devices() -> list[str]:
+    """Names of the shipped devices, sorted."""
+    return sorted(path.name for path in _shipped().iterdir() if (path / "device.toml").is_file())
+
+
+def _shipped() -> Path:
+    return Path(__file__).parent / "devices"
+
+
+def device_folder(name_or_path: str | Path) -> Path:
+    """The folder of a device, shipped or a person's own. Raises DeviceError where there is none."""
+    path = Path(name_or_path)
+    if path.is_dir():
+        return path
+    if str(name_or_path) in list_devices():
+        return _shipped() / name_or_path
+    raise DeviceError(
+        f"there is no device {str(name_or_path)!r}, neither shipped nor a folder: "
+        f"{nearest(str(name_or_path), list_devices())}"
+    )
+
+
+@lru_cache(maxsize=8)
+def _fitted(packed_table: bytes, parallelism_factor: int, additivity: float) -> Estimator:
+    rows: Sequence[Row] = parse_table(gzip.decompress(packed_table).decode(), Path("table"))
+    model = fit(
+        [parse_signature(row.signature) for row in rows],
+        np.array([row.latency_ms for row in rows]),
+        parallelism_factor,
+    )
+    return Estimator(
+        model=model,
+        calibration=calibrate(model.residuals, model.predicted_ms, additivity),
+        measured={row.signature: row.latency_ms for row in rows},
+    )
+
+
+def _traced(space: Buildable, config: Mapping[str, Any]) -> Graph:
+    with torch.device("meta"):
+        return trace(space.build(config), space.example_input(config))
+
+
+def _warnings(graph: Graph, rows: Iterable[SubgraphCost]) -> tuple[str, ...]:
+    outside = tuple(
+        f"subgraph {row.name!r} ({row.kind}) is unlike anything in the table: its "
+        f"{row.latency_ms:.4g} ms is a guess"
+        for row in rows
+        if row.outside
+    )
+    unknown = tuple(
+        f"operator {name} is not known: only its traffic counts" for name in graph.unknown
+    )
+    return outside + unknown

@@ -1,0 +1,65 @@
+"""A fitted device: subgraphs in, latency and its bound out, each different one predicted once."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nas_ray.estimate.interval import Calibration
+from nas_ray.estimate.latency import LatencyModel
+from nas_ray.graph import Graph
+
+#: Different subgraphs remembered; about 100 MB.
+_MEMORY_LIMIT = 200_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubgraphLatency:
+    """Estimate of one subgraph and how far above it the truth may lie."""
+
+    latency_ms: float
+    margin_ms: float
+    outside: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimator:
+    """`measured` maps signatures of the table to latencies: what was measured is not predicted."""
+
+    model: LatencyModel
+    calibration: Calibration
+    measured: Mapping[str, float]
+    known: dict[str, SubgraphLatency] = field(default_factory=dict)
+
+    def latencies(self, parts: Mapping[str, Graph]) -> dict[str, SubgraphLatency]:
+        """Each subgraph by its signature; all that are new are predicted in one call."""
+        if len(self.known) > _MEMORY_LIMIT:
+            self.known.clear()
+        new = [key for key in parts if key not in self.known]
+        self._predict([key for key in new if key not in self.measured], parts)
+        for key in new:
+            if key in self.measured:
+                self.known[key] = SubgraphLatency(
+                    latency_ms=self.measured[key], margin_ms=0.0, outside=False
+                )
+        return {key: self.known[key] for key in parts}
+
+    def network_ms(
+        self, keys: Iterable[str], latencies: Mapping[str, SubgraphLatency]
+    ) -> tuple[float, float]:
+        """Latency of the network that consists of subgraphs `keys`, and its upper bound."""
+        counts = Counter(keys)
+        total = sum(latencies[key].latency_ms * n for key, n in counts.items())
+        margins = np.array([latencies[key].margin_ms * n for key, n in counts.items()])
+        return total, self.calibration.upper_ms(total, margins)
+
+    def _predict(self, keys: Sequence[str], parts: Mapping[str, Graph]) -> None:
+        latency_ms, outside = self.model.predict_ms([parts[key] for key in keys])
+        margins_ms = self.calibration.margin_ms(latency_ms, outside)
+        for n, key in enumerate(keys):
+            self.known[key] = SubgraphLatency(
+                latency_ms=float(latency_ms[n]),
+                margin_ms=float(margins_ms[n]),
+                outside=bool(outside[n]),
+            )

@@ -1,0 +1,100 @@
+"""device.toml as data: what an accelerator is, as far as estimates need to know."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas_ray.errors import DeviceError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """One memory; `size_bytes` 0 means without a limit of its own."""
+
+    bandwidth_bytes_per_s: float
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """An accelerator; the three sizes are bytes of one number.
+
+    `numbers` says what the table holds ("compiler estimates", "measurements"), and
+    `parallelism_factor` how many channels run in parallel. `additivity` is the upper end of
+    log(network / sum of its subgraphs) on 95 % of networks: what a sum cannot know.
+    """
+
+    name: str
+    description: str
+    numbers: str
+    parallelism_factor: int
+    macs_per_cycle: int
+    clock_hz: float
+    weight_bytes: int
+    activation_bytes: int
+    bias_bytes: int
+    additivity: float
+    memories: Mapping[str, Memory]
+    measure: Mapping[str, Any]
+
+
+def read_hardware(path: Path) -> Hardware:
+    """The accelerator described by the device.toml at `path`.
+
+    Raises DeviceError for a file that cannot be read, a missing key, a value of another type or
+    a number that is not above 0.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DeviceError(f"{path}: cannot be read as a device profile: {error}.") from error
+    number_format = _value(path, document, "number_format", dict)
+    memories = _value(path, document, "memories", dict)
+    return Hardware(
+        name=_value(path, document, "name", str),
+        description=_value(path, document, "description", str),
+        numbers=_value(path, document, "numbers", str),
+        parallelism_factor=_positive(path, document, "parallelism_factor", int),
+        macs_per_cycle=_positive(path, document, "macs_per_cycle", int),
+        clock_hz=_positive(path, document, "clock_hz", float),
+        weight_bytes=_positive(path, number_format, "weight_bytes", int),
+        activation_bytes=_positive(path, number_format, "activation_bytes", int),
+        bias_bytes=_positive(path, number_format, "bias_bytes", int),
+        additivity=_value(path, document, "additivity", float),
+        memories={name: _memory(path, values) for name, values in memories.items()},
+        measure=_value(path, document, "measure", dict),
+    )
+
+
+def _memory(path: Path, values: Mapping[str, Any]) -> Memory:
+    return Memory(
+        bandwidth_bytes_per_s=_positive(path, values, "bandwidth_bytes_per_s", float),
+        size_bytes=_value(path, values, "size_bytes", int),
+    )
+
+
+def _value(path: Path, section: Mapping[str, Any], key: str, kind: type) -> Any:
+    if key not in section:
+        raise DeviceError(
+            f"{path}: key {key!r} is missing. A device profile has a name, description, numbers, "
+            "parallelism_factor, macs_per_cycle, clock_hz, additivity and the sections "
+            "[number_format], [memories.*] and [measure]; copy those of a shipped device."
+        )
+    value = section[key]
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise DeviceError(
+            f"{path}: {key} must be of type {kind.__name__}, but got {value!r}, "
+            f"a {type(value).__name__}."
+        )
+    return value
+
+
+def _positive(path: Path, section: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = _value(path, section, key, kind)
+    if not 0 < value < float("inf"):
+        raise DeviceError(f"{path}: {key} must be above 0 and finite, but got {value!r}.")
+    return value

@@ -1,0 +1,226 @@
+"""`Archive`: the one state that searcher, scheduler and progress of a search share.
+
+Every change goes to the record first, so a search that was killed is rebuilt by replaying it. Ray
+Tune would save a searcher and forget its scheduler; here neither has anything of its own to save.
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nas_ray.errors import RecordError, SearchError, nearest
+from nas_ray.evolution.rungs import Rungs
+from nas_ray.evolution.screen import Candidate
+from nas_ray.evolution.search import EvolutionarySearch
+from nas_ray.record import Batch, Record, Trial
+
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A trial handed out for training; `checkpoint` is where to go on from, if anywhere."""
+
+    number: int
+    config: Mapping[str, Any]
+    checkpoint: str = ""
+
+
+class Archive:
+    """Trials by number, over an `EvolutionarySearch` and the rungs of successive halving.
+
+    `record` keeps every event; without one the archive lives in memory only. A record that already
+    has events is replayed, and its unfinished trials are the first that `next` hands out.
+    """
+
+    def __init__(
+        self,
+        search: EvolutionarySearch,
+        *,
+        max_epochs: int,
+        grace_epochs: int = 1,
+        reduction_factor: int = 3,
+        record: Record | None = None,
+    ) -> None:
+        self.search = search
+        self.rungs = Rungs(
+            max_epochs=max_epochs, grace_epochs=grace_epochs, reduction_factor=reduction_factor
+        )
+        self.record = record
+        self.trials: dict[int, Trial] = {}
+        self.batches: list[Batch] = []
+        #: Set from outside to end the run; what is unfinished then stays open, to be resumed.
+        self.interrupted = False
+        #: The error that ended the run, where the record could not be written.
+        self.fault: RecordError | None = None
+        self._ready: deque[Candidate] = deque()
+        self._resumable: deque[Started] = deque()
+        self._numbers: dict[str, int] = {}
+        if record is not None:
+            self._replay(record)
+
+    # Handing out
+
+    @property
+    def started(self) -> int:
+        """How many trials were handed out, those waiting to be resumed included."""
+        return len(self.trials)
+
+    @property
+    def finished(self) -> int:
+        """How many trials are closed: completed, stopped early or failed."""
+        return sum(trial.status != "running" for trial in self.trials.values())
+
+    @property
+    def ready(self) -> int:
+        """How many screened candidates wait for a worker."""
+        return len(self._ready)
+
+    def resume_one(self) -> Started | None:
+        """A trial that an earlier run left unfinished, with its last checkpoint; or None."""
+        return self._resumable.popleft() if self._resumable else None
+
+    @property
+    def resumable(self) -> int:
+        """How many trials of an earlier run are unfinished."""
+        return len(self._resumable)
+
+    def start_baseline(self, candidate: Candidate) -> Started:
+        """Hand out the network to beat: trained in full, whatever the constraints say of it."""
+        return self._start(candidate, BASELINE)
+
+    def start_next(self) -> Started | None:
+        """Hand out the best screened candidate that is still unknown; or None."""
+        while self._ready:
+            candidate = self._ready.popleft()
+            if not self.search.is_known(self.search.space.key(candidate.config)):
+                return self._start(candidate, "evolution")
+        return None
+
+    def add_batch(self, batch: Batch, survivors: Sequence[Candidate]) -> None:
+        """Take what the pre-filter let through."""
+        self._write(
+            {"event": "batch", **asdict(batch), "survivors": [asdict(c) for c in survivors]}
+        )
+        self.batches.append(batch)
+        self._ready.extend(survivors)
+
+    def _start(self, candidate: Candidate, origin: str) -> Started:
+        number = self.started
+        fields: dict[str, Any] = {
+            "config": candidate.config,
+            "origin": origin,
+            "costs": dict(candidate.costs),
+            "scores": dict(candidate.scores),
+        }
+        self._write({"event": "start", "trial": number, **fields})
+        self.search.admit(candidate)
+        self.trials[number] = Trial(number=number, **fields)
+        return Started(number=number, config=candidate.config)
+
+    def bind(self, trial_id: str, number: int) -> None:
+        """Remember under which id Ray Tune runs trial `number`."""
+        self._numbers[trial_id] = number
+
+    def number_of(self, trial_id: str) -> int:
+        """The number of the trial that Ray Tune runs under `trial_id`."""
+        if trial_id not in self._numbers:
+            raise SearchError(
+                f"trial {trial_id!r} was not suggested by the searcher of this archive. Give the "
+                "same archive to CascadeSearch and CascadeScheduler, or none to the scheduler."
+            )
+        return self._numbers[trial_id]
+
+    # Results
+
+    def report(
+        self, number: int, epoch: int, metrics: Mapping[str, float], checkpoint: str = ""
+    ) -> bool:
+        """Take the metrics of one epoch, and whether the trial goes on."""
+        trial = self.trials[number]
+        if epoch not in trial.curve:
+            event = {"event": "result", "trial": number, "epoch": epoch}
+            self._apply({**event, "metrics": dict(metrics), "checkpoint": checkpoint})
+        return self._judge(self.trials[number], epoch)
+
+    def finish(self, number: int, status: str, error: str = "") -> None:
+        """Close a trial as completed, stopped or failed. Closing twice changes nothing."""
+        if self.trials[number].status == "running":
+            self._apply({"event": "end", "trial": number, "status": status, "error": error})
+            self._tell(self.trials[number])
+
+    def is_open(self, number: int) -> bool:
+        """Whether a trial still runs, or would if nobody had interrupted it."""
+        return self.trials[number].status == "running"
+
+    def add_test(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Keep what a trained network does on data that neither training nor search saw."""
+        self._apply({"event": "test", "trial": number, "metrics": dict(metrics)})
+
+    def _judge(self, trial: Trial, epoch: int) -> bool:
+        values = [
+            objective.minimised(_metric(trial, epoch, objective.metric))
+            for objective in self.search.objectives
+        ]
+        goes_on = self.rungs.goes_on(str(trial.number), epoch, values)
+        return goes_on or trial.origin == BASELINE
+
+    def _tell(self, trial: Trial) -> None:
+        if trial.status == "completed" and trial.curve:
+            self.search.tell(trial.config, trial.metrics)
+        elif trial.status == "stopped":
+            self.search.tell_stopped(trial.config, trial.metrics)
+        else:
+            self.search.tell_failed(trial.config)
+
+    # Record
+
+    def _write(self, event: Mapping[str, Any]) -> None:
+        if self.record is None:
+            return
+        try:
+            self.record.append(event)
+        except RecordError as error:
+            self.interrupted = True
+            self.fault = error
+            raise
+
+    def _apply(self, event: Mapping[str, Any]) -> None:
+        self._write(event)
+        number = event["trial"]
+        self.trials[number] = self.trials[number].after(event)
+
+    def _replay(self, record: Record) -> None:
+        self.batches = list(record.batches())
+        self.trials = record.trials()
+        for trial in self.trials.values():
+            self.search.admit(
+                Candidate(config=dict(trial.config), costs=trial.costs, scores=trial.scores)
+            )
+        # Rungs compare each trial with those before it, so reports are replayed as they came.
+        for event in record.events():
+            if event["event"] == "result":
+                self._judge(self.trials[event["trial"]], event["epoch"])
+            elif event["event"] == "end":
+                self._tell(self.trials[event["trial"]])
+        self._resumable.extend(
+            Started(number=t.number, config=t.config, checkpoint=t.checkpoint)
+            for t in self.trials.values()
+            if t.status == "running"
+        )
+        if self.batches:
+            last = self.batches[-1]
+            self.search.skip_draws(last.draws + 1)
+            self._ready.extend(Candidate(**c) for c in last.survivors)
+
+
+def _metric(trial: Trial, epoch: int, name: str) -> float:
+    metrics = {**trial.costs, **trial.curve[epoch]}
+    if name not in metrics:
+        raise SearchError(
+            f"objective {name!r} was not reported by trial {trial.number}; {nearest(name, metrics)}"
+        )
+    value = metrics[name]
+    return value if math.isfinite(value) else math.inf

@@ -1,0 +1,157 @@
+"""What a traced network is made of: tensors, operators and the graph that holds them.
+
+Shapes are torch shapes with the batch in front: `(1, C, H, W)` for images, `(1, C, T)` for signals.
+A graph is plain data, computed once; every estimator is a fold over it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+
+#: Operators that only rename or window a tensor; an accelerator runs nothing for them.
+VIEW_KINDS = frozenset({"reshape", "slice"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """An activation: its shape, and which tensor's memory it lives in (itself, unless a view)."""
+
+    shape: tuple[int, ...]
+    storage: int
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """One operation as an accelerator runs it: a convolution with its batch norm and activation.
+
+    `inputs` and `outputs` index `Graph.tensors`. `kernel`, `stride` and `dilation` are
+    `(height, width)`. `weight_elements` counts constants read (weights, not biases),
+    `macs` multiply-accumulates. `weight` names the parameter, so that a shared one counts once;
+    it and `name` are labels and take no part in comparison.
+    """
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    activation: str = ""
+    macs: int = 0
+    weight_elements: int = 0
+    bias_elements: int = 0
+    name: str = ""
+    weight: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Operator) and self._work() == other._work()
+
+    def __hash__(self) -> int:
+        return hash(self._work())
+
+    def _work(self) -> tuple[object, ...]:
+        return (
+            *(self.kind, self.inputs, self.outputs, self.kernel, self.stride, self.dilation),
+            *(self.groups, self.activation, self.macs, self.weight_elements, self.bias_elements),
+        )
+
+    @property
+    def is_pointwise_conv(self) -> bool:
+        """Whether it is a 1x1 convolution of all channels."""
+        return self.kind == "conv" and self.kernel == (1, 1) and self.groups == 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """Operators in execution order over `tensors`; `inputs` and `outputs` index `tensors`.
+
+    `unknown` names operators the vocabulary does not have: they are in `operators` with kind
+    `unknown` and counted as memory traffic, so a network with any is underestimated at worst in
+    its arithmetic, never free.
+    """
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    unknown: tuple[str, ...] = ()
+    name: str = ""
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(operator.macs for operator in self.operators)
+
+    @cached_property
+    def weight_elements(self) -> int:
+        """Weights stored, a shared one once; batch norms are folded."""
+        return sum(operator.weight_elements for operator in self._with_own_weights())
+
+    @cached_property
+    def bias_elements(self) -> int:
+        """Biases stored: one per output channel of a convolution or linear layer."""
+        return sum(operator.bias_elements for operator in self._with_own_weights())
+
+    def _with_own_weights(self) -> Iterator[Operator]:
+        seen: set[str] = set()
+        for operator in self.operators:
+            if operator.weight not in seen:
+                yield operator
+            if operator.weight:
+                seen.add(operator.weight)
+
+    @cached_property
+    def lifetimes(self) -> dict[int, tuple[int, int]]:
+        """For each storage: the first and the last operator at which it holds live data.
+
+        Graph inputs live from -1, graph outputs to `len(operators)`.
+        """
+        first = {self.tensors[i].storage: -1 for i in self.inputs}
+        last = dict(first)
+        for step, operator in enumerate(self.operators):
+            for index in operator.outputs:
+                first.setdefault(self.tensors[index].storage, step)
+            for index in (*operator.inputs, *operator.outputs):
+                last[self.tensors[index].storage] = step
+        last |= {self.tensors[i].storage: len(self.operators) for i in self.outputs}
+        return {storage: (first[storage], last[storage]) for storage in first}
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Shape of tensor `index`."""
+        return self.tensors[index].shape
+
+    def part(self, operators: Sequence[Operator], name: str) -> "Graph":
+        """`operators`, consecutive ones of this graph, as a graph of its own with local indices."""
+        produced = [i for operator in operators for i in operator.outputs]
+        used = [i for operator in operators for i in operator.inputs]
+        inputs = list(dict.fromkeys(i for i in used if i not in set(produced)))
+        members = {id(operator) for operator in operators}
+        outside = {
+            i for operator in self.operators if id(operator) not in members for i in operator.inputs
+        } | set(self.outputs)
+        outputs = [i for i in produced if i in outside]
+        local = {index: n for n, index in enumerate([*inputs, *produced])}
+        return Graph(
+            tensors=tuple(
+                Tensor(shape=self.shape(i), storage=local.get(self.tensors[i].storage, n))
+                for i, n in local.items()
+            ),
+            operators=tuple(
+                replace(
+                    operator,
+                    inputs=tuple(local[i] for i in operator.inputs),
+                    outputs=tuple(local[i] for i in operator.outputs),
+                )
+                for operator in operators
+            ),
+            inputs=tuple(local[i] for i in inputs),
+            outputs=tuple(local[i] for i in outputs),
+            name=name,
+        )

@@ -1,0 +1,111 @@
+"""A graph as one line of text and back: the key of a measurement table.
+
+    1x24x56x56; conv 0 > 1x144x56x56 act=relu6 b=144; depthwise_conv 1 > 1x144x28x28 k=3x3 s=2x2 ...
+
+Input shapes first, then one operator after the other: kind, input tensors, output shapes and what
+differs from the default. Tensors are numbered in the order they appear. Names are left out, so two
+subgraphs with the same work have the same signature wherever they stand.
+"""
+
+from math import prod
+
+from nas_ray.errors import TraceError
+from nas_ray.graph.operators import VIEW_KINDS, Graph, Operator, Tensor
+
+
+def signature(graph: Graph) -> str:
+    """The line for `graph`; `parse_signature` reads it back to an equal graph."""
+    order = [*graph.inputs, *(i for operator in graph.operators for i in operator.outputs)]
+    number = {index: n for n, index in enumerate(order)}
+    parts = [" ".join(_times(graph.shape(i)) for i in graph.inputs)]
+    parts += [_operator_text(graph, operator, number) for operator in graph.operators]
+    read = {i for operator in graph.operators for i in operator.inputs}
+    also = [number[i] for i in graph.outputs if i in read]
+    return "; ".join(parts + ([f"out {' '.join(map(str, also))}"] if also else []))
+
+
+def parse_signature(text: str) -> Graph:
+    """The graph of one line. Raises TraceError naming the part that cannot be read."""
+    head, *lines = [part.strip() for part in text.split(";")]
+    try:
+        tensors = [Tensor(shape=_shape(word), storage=n) for n, word in enumerate(head.split())]
+        inputs = tuple(range(len(tensors)))
+        also: tuple[int, ...] = ()
+        operators: list[Operator] = []
+        for line in lines:
+            if line.startswith("out "):
+                also = tuple(int(word) for word in line.split()[1:])
+            else:
+                operators.append(_parse_operator(line, tensors))
+    except (ValueError, IndexError, TypeError) as error:
+        raise TraceError(f"not a subgraph signature: {text!r} ({error}).") from error
+    read = {i for operator in operators for i in operator.inputs}
+    ends = (i for operator in operators for i in operator.outputs if i not in read)
+    return Graph(
+        tensors=tuple(tensors),
+        operators=tuple(operators),
+        inputs=inputs,
+        outputs=tuple(sorted({*ends, *also})),
+    )
+
+
+def _operator_text(graph: Graph, operator: Operator, number: dict[int, int]) -> str:
+    fields = [
+        operator.kind,
+        ",".join(str(number[i]) for i in operator.inputs),
+        ">",
+        ",".join(_times(graph.shape(i)) for i in operator.outputs),
+    ]
+    for label, pair in (("k", operator.kernel), ("s", operator.stride), ("d", operator.dilation)):
+        if pair != (1, 1):
+            fields.append(f"{label}={pair[0]}x{pair[1]}")
+    plain = (("g", operator.groups, 1), ("act", operator.activation, ""))
+    counts = (("b", operator.bias_elements, 0), ("w", operator.weight_elements, 0))
+    macs = (("m", operator.macs, 0),)
+    fields += [
+        f"{label}={value}" for label, value, usual in (*plain, *counts, *macs) if value != usual
+    ]
+    return " ".join(fields)
+
+
+def _parse_operator(line: str, tensors: list[Tensor]) -> Operator:
+    kind, inputs, arrow, outputs, *fields = line.split()
+    if arrow != ">":
+        raise ValueError(f"'>' expected in {line!r}")
+    options = dict(field.split("=", 1) for field in fields)
+    sources = tuple(int(word) for word in inputs.split(","))
+    first = len(tensors)
+    for n, word in enumerate(outputs.split(",")):
+        storage = tensors[sources[0]].storage if kind in VIEW_KINDS else first + n
+        tensors.append(Tensor(shape=_shape(word), storage=storage))
+    return Operator(
+        kind=kind,
+        inputs=sources,
+        outputs=tuple(range(first, len(tensors))),
+        kernel=_pair(options.get("k", "1x1")),
+        stride=_pair(options.get("s", "1x1")),
+        dilation=_pair(options.get("d", "1x1")),
+        groups=int(options.get("g", 1)),
+        activation=options.get("act", ""),
+        macs=int(options.get("m", 0)),
+        weight_elements=int(options.get("w", 0)),
+        bias_elements=int(options.get("b", 0)),
+        name=f"{kind}_{first}",
+        weight=f"weight_{first}" if "w" in options else "",
+    )
+
+
+def _times(values: tuple[int, ...]) -> str:
+    return "x".join(map(str, values))
+
+
+def _shape(word: str) -> tuple[int, ...]:
+    shape = tuple(int(part) for part in word.split("x"))
+    if prod(shape) < 1:
+        raise ValueError(f"a shape must be positive, but got {word}")
+    return shape
+
+
+def _pair(word: str) -> tuple[int, int]:
+    first, second = word.split("x")
+    return int(first), int(second)

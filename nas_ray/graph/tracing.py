@@ -1,0 +1,223 @@
+"""`trace`: run a model on tensors without data and write down which operators it calls."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from nas_ray.errors import TraceError
+from nas_ray.graph.fusing import fuse
+from nas_ray.graph.operators import VIEW_KINDS, Graph, Operator, Tensor
+from nas_ray.graph.vocabulary import POINTWISE, Call, meaning
+
+_BATCH_NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training"}
+_FIRST_RESULT_ONLY = {*_BATCH_NORMS, "max_pool2d_with_indices", "native_layer_norm"}
+
+
+class UnknownOperatorWarning(UserWarning):
+    """A network calls operators whose cost is only guessed from the memory they touch."""
+
+
+def trace(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ...]) -> Graph:
+    """Operators, shapes, tensor lifetimes and subgraphs of `model` for one input, in eval mode.
+
+    Nothing is computed: the model runs on the meta device, so Python control flow is followed as
+    long as it depends on shapes and not on values. The model is left as it was. Batch norms and
+    activations are part of the operator they follow.
+
+    Raises TraceError when the batch is not 1 or the model cannot run on `example_input`. Warns
+    with the names of operators outside the vocabulary.
+    """
+    inputs = (example_input,) if isinstance(example_input, torch.Tensor) else tuple(example_input)
+    _check(model, inputs)
+    state = _meta_state(model)
+    arguments = tuple(value.detach().to("meta") for value in inputs)
+    recorder = _Recorder(state, arguments)
+    try:
+        with _eval_mode(model), torch.no_grad(), recorder:
+            result = torch.func.functional_call(model, state, arguments)
+    except TraceError:
+        raise
+    except Exception as error:
+        raise TraceError(
+            f"{type(model).__name__} could not be traced on input "
+            f"{', '.join(str(tuple(x.shape)) for x in inputs)}: {type(error).__name__}: {error}. "
+            "Check that forward() runs on this shape and that no branch depends on tensor values."
+        ) from error
+    return _warned(fuse(recorder.graph(result)))
+
+
+def _check(model: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
+    if not isinstance(model, nn.Module):
+        raise TraceError(f"a model must be a torch.nn.Module, but got {type(model).__name__}.")
+    for value in inputs:
+        if not isinstance(value, torch.Tensor):
+            raise TraceError(f"an example input must be a tensor, but got {type(value).__name__}.")
+        if value.ndim < 2 or value.shape[0] != 1:
+            raise TraceError(
+                f"an example input has batch 1 in front, but its shape is {tuple(value.shape)}. "
+                "Latency is estimated for one inference; pass x[:1]."
+            )
+
+
+def _warned(graph: Graph) -> Graph:
+    if graph.unknown:
+        warnings.warn(
+            f"operators outside the vocabulary: {', '.join(graph.unknown)}. Their arithmetic is "
+            "not estimated, only the memory they touch; add them to nas_ray/graph/vocabulary.py.",
+            UnknownOperatorWarning,
+            stacklevel=3,
+        )
+    return graph
+
+
+def _meta_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and buffers by name, without data; tied ones stay one tensor."""
+    made: dict[int, torch.Tensor] = {}
+    named = [
+        *model.named_parameters(remove_duplicate=False),
+        *model.named_buffers(remove_duplicate=False),
+    ]
+    for _, value in named:
+        if id(value) not in made:
+            made[id(value)] = torch.empty_like(value, device="meta", requires_grad=False)
+    return {name: made[id(value)] for name, value in named}
+
+
+@contextmanager
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+class _Recorder(TorchDispatchMode):
+    """Sees every ATen call below autograd, after composite operators are decomposed."""
+
+    def __init__(self, state: dict[str, torch.Tensor], inputs: Sequence[torch.Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._parameter = {id(value): name for name, value in reversed(state.items())}
+        self._index: dict[int, int] = {}
+        self._tensors: list[Tensor] = []
+        self._operators: list[Operator] = []
+        self._unknown: dict[str, None] = {}
+        # An id names a tensor only while it lives: all of them are kept until the graph is made.
+        self._alive: list[object] = [state, *inputs]
+        for value in inputs:
+            self._add(value, storage=None)
+        self._inputs = tuple(range(len(inputs)))
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        tensors = [t for a in args for t in (a if isinstance(a, (list, tuple)) else (a,))]
+        tensors = [t for t in tensors if isinstance(t, torch.Tensor)]
+        activations = [self._index[id(t)] for t in tensors if id(t) in self._index]
+        if not activations:
+            result = func(*args, **(kwargs or {}))
+            self._follow_constant(tensors, result)
+            return result
+        result = _run_on_meta(func, name, args, kwargs or {})
+        shapes = tuple(self._tensors[i].shape for i in activations)
+        constants = [t for t in tensors if id(t) not in self._index]
+        self._record(name, args, activations, shapes, constants, result)
+        return result
+
+    def _follow_constant(self, sources: Sequence[torch.Tensor], result: Any) -> None:
+        self._alive.append(result)
+        names = [self._parameter[id(t)] for t in sources if id(t) in self._parameter]
+        if names and isinstance(result, torch.Tensor):
+            self._parameter[id(result)] = names[0]
+
+    def _record(
+        self,
+        name: str,
+        args: Sequence[Any],
+        activations: Sequence[int],
+        shapes: tuple[tuple[int, ...], ...],
+        constants: Sequence[torch.Tensor],
+        result: Any,
+    ) -> None:
+        outputs = [result] if isinstance(result, torch.Tensor) else list(result)
+        outputs = outputs[:1] if name in _FIRST_RESULT_ONLY else outputs
+        call = Call(
+            arguments=args,
+            activations=shapes,
+            constants=tuple(tuple(t.shape) for t in constants),
+            result=tuple(outputs[0].shape),
+        )
+        found = meaning(name, call)
+        if found.kind == "unknown":
+            self._unknown.setdefault(f"aten.{name}")
+        storage = self._tensors[activations[0]].storage if found.kind in VIEW_KINDS else None
+        weight = next((self._parameter[id(t)] for t in constants if id(t) in self._parameter), "")
+        self._operators.append(
+            Operator(
+                kind=found.kind,
+                inputs=tuple(activations),
+                outputs=tuple(self._add(value, storage) for value in outputs),
+                name=weight.rpartition(".")[0] or f"{found.kind}_{len(self._operators)}",
+                weight=weight,
+                **found.attributes,
+            )
+        )
+
+    def _add(self, value: torch.Tensor, storage: int | None) -> int:
+        """A new graph tensor for `value`; an in-place result is a new tensor under the old id."""
+        index = len(self._tensors)
+        self._tensors.append(
+            Tensor(shape=tuple(value.shape), storage=index if storage is None else storage)
+        )
+        self._index[id(value)] = index
+        self._alive.append(value)
+        return index
+
+    def graph(self, result: Any) -> Graph:
+        """The recorded calls; `result` is what the model returned."""
+        return Graph(
+            tensors=tuple(self._tensors),
+            operators=tuple(self._operators),
+            inputs=self._inputs,
+            outputs=tuple(self._index[id(t)] for t in _tensors_in(result) if id(t) in self._index),
+            unknown=tuple(self._unknown),
+        )
+
+
+def _run_on_meta(func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """The result of `func` without data; the commonest operators skip torch's slow shape code."""
+    if name in POINTWISE:
+        return args[0] if name.endswith("_") else torch.empty_like(args[0])
+    if name in _BATCH_NORMS:
+        return torch.empty_like(args[0]), args[1], args[1]
+    return func(*[_to_meta(a) for a in args], **kwargs)
+
+
+def _to_meta(value: Any) -> Any:
+    """A constant the model keeps outside its parameters and buffers still lives on its device."""
+    if isinstance(value, torch.Tensor):
+        # 0-dimensional CPU tensors mix with any device: leave them be.
+        return value if value.is_meta or value.ndim == 0 else value.to("meta")
+    if isinstance(value, (list, tuple)):
+        return type(value)(_to_meta(item) for item in value)
+    return value
+
+
+def _tensors_in(result: Any) -> Iterator[torch.Tensor]:
+    if isinstance(result, torch.Tensor):
+        yield result
+    elif isinstance(result, dict):
+        for value in result.values():
+            yield from _tensors_in(value)
+    elif isinstance(result, (list, tuple)):
+        for value in result:
+            yield from _tensors_in(value)

@@ -1,0 +1,50 @@
+"""Which back-ends there are, and the settings in device.toml that choose one."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas_ray.errors import DeviceError, MeasureError, nearest
+from nas_ray.graph import Graph, signature
+from nas_ray.measure.measurement import Backend, Measurement
+from nas_ray.measure.vela import vela
+from nas_ray.measure.worker import Worker
+
+#: What `backend` in the section [measure] of device.toml may say.
+BACKENDS: Mapping[str, Backend] = {"vela": vela}
+
+
+def read_settings(path: Path) -> tuple[dict[str, Any], int]:
+    """The section [measure] of a device.toml with its clock, and the parallelism factor."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = {"clock_hz": document["clock_hz"], **document["measure"]}
+        return settings, int(document["parallelism_factor"])
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise DeviceError(f"{path}: cannot be read: {error}.") from error
+    except KeyError as error:
+        raise DeviceError(
+            f"{path}: {error} is missing. Profiling needs clock_hz, parallelism_factor and the "
+            "section [measure] with its backend; copy those of a shipped device."
+        ) from error
+
+
+def backend_of(settings: Mapping[str, Any]) -> Backend:
+    """The back-end that `settings` name. Raises DeviceError for one that nobody implements."""
+    name = str(settings.get("backend", ""))
+    if name not in BACKENDS:
+        raise DeviceError(f"[measure] backend {name!r} is unknown: {nearest(name, BACKENDS)}")
+    return BACKENDS[name]
+
+
+def measure_network(graph: Graph, settings: Mapping[str, Any], timeout_s: float) -> Measurement:
+    """What the back-end that `settings` name says of a whole network.
+
+    Raises MeasureError with its reason where it cannot say, crashes or takes too long.
+    """
+    with Worker(backend_of(settings), settings, timeout_s) as worker:
+        answer = worker.ask(signature(graph))
+    if isinstance(answer, str):
+        raise MeasureError(answer)
+    return answer

@@ -1,0 +1,163 @@
+"""The blocks that measured subgraphs are sampled from, as plain torch modules.
+
+They exist to be traced, not trained: only their shapes matter. `activation` is a name of
+`ACTIVATIONS`, the empty name stands for none.
+"""
+
+import torch
+from torch import nn
+
+ACTIVATIONS = {
+    "": nn.Identity,
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "hardswish": nn.Hardswish,
+    "hardsigmoid": nn.Hardsigmoid,
+}
+
+
+class Residual(nn.Module):
+    """`x + branch(x)`, or `shortcut(x) + branch(x)`, and an activation on the sum."""
+
+    def __init__(
+        self, branch: nn.Module, shortcut: nn.Module | None = None, activation: str = ""
+    ) -> None:
+        super().__init__()
+        self.branch = branch
+        self.shortcut = shortcut or nn.Identity()
+        self.activation = ACTIVATIONS[activation]()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The sum; `x` is `(N, C, H, W)`."""
+        result: torch.Tensor = self.activation(self.shortcut(x) + self.branch(x))
+        return result
+
+
+class Gate(nn.Module):
+    """Squeeze-and-excitation (Hu et al., 2018): channels scaled by a function of their means."""
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.weigh = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, squeezed, 1),
+            nn.ReLU(),
+            nn.Conv2d(squeezed, channels, 1),
+            nn.Hardsigmoid(),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`x`, `(N, C, H, W)`, with each channel scaled."""
+        weights: torch.Tensor = self.weigh(x)
+        return x * weights
+
+
+def convolution(
+    channels: int,
+    after: int,
+    *,
+    kernel: int,
+    stride: int,
+    activation: str = "",
+    groups: int = 1,
+) -> nn.Sequential:
+    """Convolution, batch norm, activation."""
+    return nn.Sequential(
+        nn.Conv2d(channels, after, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(after),
+        ACTIVATIONS[activation](),
+    )
+
+
+def inverted_bottleneck(
+    channels: int,
+    after: int,
+    *,
+    kernel: int,
+    expansion: int,
+    stride: int,
+    activation: str,
+    residual: bool = True,
+    fused: bool = False,
+    gate: bool = False,
+) -> nn.Module:
+    """IBN (Sandler et al., 2018), or with its expansion fused into one KxK convolution.
+
+    Without expansion the plain block has no first 1x1 convolution. The residual is left out
+    where it does not fit.
+    """
+    inner = channels * expansion
+    layers: list[nn.Module] = []
+    if fused:
+        layers += convolution(channels, inner, kernel=kernel, stride=stride, activation=activation)
+    else:
+        if expansion > 1:
+            layers += convolution(channels, inner, kernel=1, stride=1, activation=activation)
+        layers += convolution(
+            inner, inner, kernel=kernel, stride=stride, activation=activation, groups=inner
+        )
+    if gate:
+        layers.append(Gate(inner, max(8, channels // 4)))
+    layers += convolution(inner, after, kernel=1, stride=1)
+    branch = nn.Sequential(*layers)
+    return Residual(branch) if residual and stride == 1 and channels == after else branch
+
+
+def separable(
+    channels: int,
+    after: int,
+    *,
+    kernel: int,
+    stride: int,
+    activation: str,
+    last_activation: str,
+) -> nn.Module:
+    """Depthwise convolution, then 1x1 convolution (Howard et al., 2017)."""
+    return nn.Sequential(
+        convolution(
+            channels, channels, kernel=kernel, stride=stride, activation=activation, groups=channels
+        ),
+        convolution(channels, after, kernel=1, stride=1, activation=last_activation),
+    )
+
+
+def basic(channels: int, after: int, *, stride: int) -> nn.Module:
+    """Two 3x3 convolutions and a shortcut (He et al., 2016)."""
+    branch = nn.Sequential(
+        convolution(channels, after, kernel=3, stride=stride, activation="relu"),
+        convolution(after, after, kernel=3, stride=1),
+    )
+    return Residual(branch, _shortcut(channels, after, stride), "relu")
+
+
+def bottleneck(channels: int, after: int, *, inner: int, stride: int) -> nn.Module:
+    """1x1, 3x3, 1x1 and a shortcut (He et al., 2016)."""
+    branch = nn.Sequential(
+        convolution(channels, inner, kernel=1, stride=1, activation="relu"),
+        convolution(inner, inner, kernel=3, stride=stride, activation="relu"),
+        convolution(inner, after, kernel=1, stride=1),
+    )
+    return Residual(branch, _shortcut(channels, after, stride), "relu")
+
+
+def head(channels: int, classes: int) -> nn.Module:
+    """Mean over the image, then one linear layer."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+
+
+def signal(channels: int, after: int, *, kernel: int, stride: int, activation: str) -> nn.Module:
+    """Separable convolution over time; input `(1, C, T)`."""
+    return nn.Sequential(
+        nn.Conv1d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False),
+        nn.BatchNorm1d(channels),
+        ACTIVATIONS[activation](),
+        nn.Conv1d(channels, after, 1, bias=False),
+        nn.BatchNorm1d(after),
+        ACTIVATIONS[activation](),
+    )
+
+
+def _shortcut(channels: int, after: int, stride: int) -> nn.Module | None:
+    if channels == after and stride == 1:
+        return None
+    return convolution(channels, after, kernel=1, stride=stride)

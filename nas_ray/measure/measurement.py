@@ -1,0 +1,29 @@
+"""What a back-end says about one graph, and what a back-end is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas_ray.graph import Graph
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One graph on one target.
+
+    `peak_memory_bytes` is the memory for activations, `weight_bytes` constants as stored
+    (compressed), `original_weight_bytes` before compression. `cpu_operators` > 0 means that
+    those run on the host processor and are not in `latency_ms`.
+    """
+
+    latency_ms: float
+    peak_memory_bytes: int
+    weight_bytes: int
+    original_weight_bytes: int
+    macs: int
+    npu_operators: int
+    cpu_operators: int
+
+
+#: Measures a graph with the settings of `[measure]` in device.toml; raises MeasureError.
+Backend = Callable[[Graph, Mapping[str, Any]], Measurement]

@@ -1,0 +1,162 @@
+"""Asks the Arm Ethos-U compiler (`ethos-u-vela`) what a graph would cost.
+
+The numbers are the compiler's own estimate of cycles and memory, made to guide its decisions. They
+are not a measurement on silicon, and Arm advises against comparing them across configurations.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from nas_ray.errors import MeasureError, nearest
+from nas_ray.graph import Graph
+from nas_ray.measure.flatbuffer import missing_compiler
+from nas_ray.measure.measurement import Measurement
+from nas_ray.measure.tflite import to_tflite
+
+#: Accelerator to (compiler's architecture, MACs per cycle and core, cores, address bits).
+ACCELERATORS = {
+    "ethos-u55-32": ("EthosU55", 32, 1, 32),
+    "ethos-u55-64": ("EthosU55", 64, 1, 32),
+    "ethos-u55-128": ("EthosU55", 128, 1, 32),
+    "ethos-u55-256": ("EthosU55", 256, 1, 32),
+    "ethos-u65-256": ("EthosU65", 256, 1, 40),
+    "ethos-u65-512": ("EthosU65", 256, 2, 40),
+    "ethos-u85-128": ("EthosU85", 128, 1, 40),
+    "ethos-u85-256": ("EthosU85", 256, 1, 40),
+    "ethos-u85-512": ("EthosU85", 512, 1, 40),
+    "ethos-u85-1024": ("EthosU85", 1024, 1, 40),
+    "ethos-u85-2048": ("EthosU85", 2048, 1, 40),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VelaTarget:
+    """What to compile for; `system_config` and `memory_mode` are names of the wheel's vela.ini.
+
+    Raises MeasureError for an unknown accelerator, and for a system configuration of another
+    family, which the compiler itself would accept without a word.
+    """
+
+    accelerator: str
+    system_config: str
+    memory_mode: str
+    clock_hz: float
+
+    def __post_init__(self) -> None:
+        if self.accelerator not in ACCELERATORS:
+            raise MeasureError(
+                f"unknown accelerator {self.accelerator!r}: "
+                f"{nearest(self.accelerator, ACCELERATORS)}"
+            )
+        family = "_".join(part.capitalize() for part in self.accelerator.split("-")[:2])
+        if not self.system_config.startswith(family):
+            raise MeasureError(
+                f"a system configuration belongs to one accelerator family: {self.accelerator} "
+                f"needs one that begins with {family}, but got {self.system_config!r}."
+            )
+
+
+def measure(graph: Graph, target: VelaTarget, seed: int = 0) -> Measurement:
+    """The compiler's estimate for `graph` on `target` with Gaussian int8 weights of `seed`.
+
+    Deterministic. Raises MeasureError without the compiler, for an operator that cannot be
+    written, or when the compiler refuses the model.
+    """
+    report = _report(to_tflite(graph, seed), target)
+    memories = {str(name).lower(): memory for name, memory in report.memories.items()}
+    return Measurement(
+        latency_ms=report.totalCycles / target.clock_hz * 1e3,
+        peak_memory_bytes=int(memories["sram"].peakUsage) if "sram" in memories else 0,
+        weight_bytes=int(report.encodedWeights),
+        original_weight_bytes=int(report.originalWeights),
+        macs=int(report.macCount),
+        npu_operators=int(report.npuOps),
+        cpu_operators=int(report.cpuOps),
+    )
+
+
+def vela(graph: Graph, settings: Mapping[str, Any]) -> Measurement:
+    """The back-end `vela` of a device.toml; `settings` is its section `[measure]`.
+
+    Raises MeasureError for a missing setting and when another compiler version is installed than
+    the one the table was made with: versions differ by 1-5 %.
+    """
+    try:
+        target = VelaTarget(
+            accelerator=settings["accelerator"],
+            system_config=settings["system_config"],
+            memory_mode=settings["memory_mode"],
+            clock_hz=float(settings["clock_hz"]),
+        )
+        version, seed = str(settings["version"]), int(settings["weight_seed"])
+    except KeyError as error:
+        raise MeasureError(
+            f"[measure] of device.toml lacks {error}; the back-end `vela` needs accelerator, "
+            "system_config, memory_mode, clock_hz, version and weight_seed."
+        ) from error
+    if version != compiler_version():
+        raise MeasureError(
+            f"device.toml asks for ethos-u-vela {version}, but {compiler_version()} is installed. "
+            f"pip install ethos-u-vela=={version}, or profile the device anew with this version."
+        )
+    return measure(graph, target, seed)
+
+
+def compiler_version() -> str:
+    """Version of the installed compiler. Raises MeasureError where there is none."""
+    return str(_regor().__version__).strip('"')
+
+
+def _report(model: bytes, target: VelaTarget) -> Any:
+    architecture, macs, cores, address_bits = ACCELERATORS[target.accelerator]
+    system = (
+        f"[architecture]\nmacs={macs}\ncores={cores}\n"
+        f"[vela]\nsystem_config_name={target.system_config}\n"
+        f"memory_mode_name={target.memory_mode}\n{_configurations(target)}"
+    )
+    options = (
+        "[compiler]\noutput_format=TFLite\ncop_format=COP1\n"
+        f"[scheduler]\noptimize=Performance\narena_size_limit={1 << address_bits}\n"
+        "disable_feature=\ncpu_tensor_alignment=16\ntensor_allocator=HillClimb\n[graph]\n"
+    )
+    try:
+        compiled = _regor().compile(
+            architecture, model, "TFLITE", system, options=options, verbose=False
+        )
+    except RuntimeError as error:
+        raise MeasureError(f"the Ethos-U compiler refused the model: {error}") from error
+    return compiled.perf_report
+
+
+def _regor() -> Any:
+    try:
+        return import_module("ethosu.regor")
+    except ImportError as error:
+        raise missing_compiler() from error
+
+
+@cache
+def _vela_ini() -> str:
+    package = find_spec("ethosu")
+    if package is None or not package.submodule_search_locations:
+        raise missing_compiler()
+    folder = Path(next(iter(package.submodule_search_locations)))
+    return (folder / "config_files" / "Arm" / "vela.ini").read_text(encoding="utf-8")
+
+
+def _configurations(target: VelaTarget) -> str:
+    """The text of vela.ini, once it is known to hold both names of `target`."""
+    text = _vela_ini()
+    for section, name in (
+        ("System_Config", target.system_config),
+        ("Memory_Mode", target.memory_mode),
+    ):
+        names = [line[len(section) + 2 : -1] for line in text.splitlines() if section in line[:14]]
+        if name not in names:
+            raise MeasureError(f"unknown {section} {name!r}: {nearest(name, names)}")
+    return text

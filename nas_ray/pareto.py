@@ -1,0 +1,73 @@
+"""Pareto dominance and hypervolume, in numpy. Everything is minimised.
+
+Notation: `N` points, `M` objectives; points are `(N, M)`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.float64]
+
+
+def non_dominated(points: Points) -> NDArray[np.bool_]:
+    """Which of the points `(N, M)` no other point dominates: `(N,)`. Equal points all stay.
+
+    A point with a NaN is dominated by every point without one.
+    """
+    points = np.nan_to_num(np.asarray(points, dtype=float), nan=np.inf)
+    no_worse = (points[:, None, :] <= points[None, :, :]).all(axis=2)
+    better = (points[:, None, :] < points[None, :, :]).any(axis=2)
+    return ~np.asarray(np.any(no_worse & better, axis=0))
+
+
+def dominance_rank(points: Points) -> NDArray[np.int64]:
+    """The front `(N,)` each point belongs to: 0 the non-dominated, 1 those behind them, ..."""
+    points = np.nan_to_num(np.asarray(points, dtype=float), nan=np.inf)
+    dominates = np.asarray((points[:, None, :] <= points[None, :, :]).all(axis=2))
+    dominates &= (points[:, None, :] < points[None, :, :]).any(axis=2)
+    waiting = dominates.sum(axis=0)
+    rank = np.full(len(points), -1, dtype=np.int64)
+    front = 0
+    while (rank < 0).any():
+        current = (waiting == 0) & (rank < 0)
+        rank[current] = front
+        waiting = waiting - dominates[current].sum(axis=0)
+        front += 1
+    return rank
+
+
+def crowding_distance(points: Points) -> NDArray[np.float64]:
+    """How alone each point stands (Deb et al., 2002, sec. III-B): `(N,)`; the ends are infinite."""
+    points = np.asarray(points, dtype=float)
+    distance = np.zeros(len(points))
+    for values in points.T if len(points) else ():
+        order = np.argsort(values, kind="stable")
+        span = values[order[-1]] - values[order[0]]
+        distance[order[[0, -1]]] = np.inf
+        if span > 0:
+            distance[order[1:-1]] += (values[order[2:]] - values[order[:-2]]) / span
+    return distance
+
+
+def hypervolume(points: Points, reference: NDArray[np.float64]) -> float:
+    """The volume between the points `(N, M)` and the reference point `(M,)`, exactly.
+
+    Points that do not dominate the reference add nothing. Slices along the last objective
+    (While et al., 2006): fine for a few hundred points in three or four objectives.
+    """
+    points = np.asarray(points, dtype=float).reshape(-1, len(reference))
+    points = points[(points < reference).all(axis=1)]
+    if len(points) == 0:
+        return 0.0
+    if points.shape[1] == 1:
+        return float(reference[0] - points.min())
+    points = points[non_dominated(points)]
+    points = points[np.argsort(points[:, -1], kind="stable")]
+    depths = np.diff(np.append(points[:, -1], reference[-1]))
+    return float(
+        sum(
+            depth * hypervolume(points[: n + 1, :-1], reference[:-1])
+            for n, depth in enumerate(depths)
+            if depth > 0
+        )
+    )

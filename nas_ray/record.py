@@ -1,0 +1,237 @@
+"""The record of a search on disk: written and read here and nowhere else.
+
+    runs/digits/record.json     what was searched: space, device, objectives, constraints, seed
+    runs/digits/journal.jsonl   what happened, one event a line, appended and fsynced
+    runs/digits/checkpoints/    what was trained
+
+The journal is the truth: from it the archive, the rungs and the tables are rebuilt. Reading the
+same event twice changes nothing, and a line cut off by a crash is ignored.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from nas_ray.errors import RecordError
+
+FORMAT = 1
+_HEADER = "record.json"
+_JOURNAL = "journal.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One network of a search, as the journal tells it.
+
+    `status` is one of running, completed, stopped (early), failed. `metrics` are the last reported,
+    `curve` those of every epoch, `checkpoint` a path relative to the record's folder.
+    """
+
+    number: int
+    config: Mapping[str, Any]
+    origin: str = "evolution"
+    costs: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
+    status: str = "running"
+    curve: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    test: Mapping[str, float] = field(default_factory=dict)
+    checkpoint: str = ""
+    error: str = ""
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch reported; 0 before the first."""
+        return max(self.curve, default=0)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Costs and the metrics of the last epoch."""
+        return {**self.costs, **self.curve.get(self.epoch, {})}
+
+    def after(self, event: Mapping[str, Any]) -> "Trial":
+        """The trial once `event` of the journal has happened to it."""
+        if event["event"] == "result":
+            curve = {**self.curve, event["epoch"]: event["metrics"]}
+            # An earlier epoch that is told again must not bring its older checkpoint back.
+            newest = event["checkpoint"] if event["epoch"] >= self.epoch else ""
+            return replace(self, curve=curve, checkpoint=newest or self.checkpoint)
+        if event["event"] == "end":
+            return replace(self, status=event["status"], error=event["error"])
+        if event["event"] == "test":
+            return replace(self, test=event["metrics"])
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One pass of the pre-filter: how many were costed, feasible, scored; who is to be trained."""
+
+    draws: int
+    costed: int
+    feasible: int
+    scored: int
+    survivors: tuple[Mapping[str, Any], ...] = ()
+
+
+class Record:
+    """A storage folder. Opening one that another search wrote raises RecordError."""
+
+    def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.header = dict(header)
+
+    @classmethod
+    def open(cls, folder: str | Path, header: Mapping[str, Any]) -> "Record":
+        """The record in `folder`, made there if there is none.
+
+        `header` says what is searched and must be JSON. Raises RecordError when the folder holds
+        another search, an incompatible version, or cannot be written.
+        """
+        path = Path(folder).expanduser().resolve()
+        wanted = {"format": FORMAT, **header}
+        if (path / _HEADER).exists():
+            record = cls.read(path)
+            _require_same(path, record.header, json.loads(json.dumps(wanted)))
+        else:
+            _create(path, wanted)
+            record = cls(path, wanted)
+        record._drop_torn_line()
+        return record
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Record":
+        """The record in `folder`, as it is. Raises RecordError where there is none to read."""
+        path = Path(folder).expanduser().resolve()
+        try:
+            header = json.loads((path / _HEADER).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RecordError(
+                f"{path} holds no search: {_HEADER} is missing. Pass the folder that was given as "
+                "--storage."
+            ) from error
+        except (OSError, ValueError) as error:
+            raise RecordError(f"{path / _HEADER} cannot be read: {error}.") from error
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
+            found = header.get("format") if isinstance(header, dict) else header
+            raise RecordError(
+                f"{path} was written in record format {found!r}, but this version reads {FORMAT}. "
+                "Use the version that wrote it, or another folder."
+            )
+        return cls(path, header)
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Write one event and make sure it is on disk. Raises RecordError where it cannot be."""
+        line = json.dumps(event) + "\n"
+        try:
+            with (self.folder / _JOURNAL).open("a", encoding="utf-8") as journal:
+                journal.write(line)
+                journal.flush()
+                os.fsync(journal.fileno())
+        except OSError as error:
+            # Half a line would run into the next one once there is space again.
+            with suppress(OSError):
+                self._drop_torn_line()
+            raise RecordError(
+                f"{self.folder / _JOURNAL} cannot be written: {error}. Free some space or mend the "
+                "permissions, then run the same command again: everything before this is kept."
+            ) from error
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Every complete event in order. Raises RecordError for a line that is not one."""
+        path = self.folder / _JOURNAL
+        if not path.exists():
+            return
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith("\n"):
+                return
+            try:
+                event = json.loads(line)
+            except ValueError as error:
+                raise RecordError(f"{path}, line {number} is not JSON: {error}.") from error
+            if not isinstance(event, dict) or "event" not in event:
+                raise RecordError(f"{path}, line {number} is not an event: {line.strip()[:80]}")
+            yield event
+
+    def trials(self) -> dict[int, Trial]:
+        """Every trial by its number."""
+        trials: dict[int, Trial] = {}
+        for event in self.events():
+            if event["event"] == "start":
+                fields = {k: v for k, v in event.items() if k not in ("event", "trial")}
+                trials.setdefault(event["trial"], Trial(number=event["trial"], **fields))
+            elif "trial" in event:
+                if event["trial"] not in trials:
+                    raise RecordError(
+                        f"{self.folder / _JOURNAL} tells of trial {event['trial']}, which it never "
+                        "started: lines are missing. Restore the journal or use another folder."
+                    )
+                trials[event["trial"]] = trials[event["trial"]].after(event)
+        return trials
+
+    def batches(self) -> tuple[Batch, ...]:
+        """Every pass of the pre-filter."""
+        found = {
+            event["draws"]: Batch(
+                **{k: v for k, v in event.items() if k not in ("event", "survivors")},
+                survivors=tuple(event["survivors"]),
+            )
+            for event in self.events()
+            if event["event"] == "batch"
+        }
+        return tuple(found.values())
+
+    def checkpoint_path(self, trial: Trial) -> Path | None:
+        """Where the last checkpoint of `trial` is; RecordError if that is outside the folder."""
+        if not trial.checkpoint:
+            return None
+        path = (self.folder / trial.checkpoint).resolve()
+        if not path.is_relative_to(self.folder):
+            raise RecordError(
+                f"checkpoint {trial.checkpoint!r} of trial {trial.number} lies outside "
+                f"{self.folder}; a record may only name files of its own."
+            )
+        return path
+
+    def _drop_torn_line(self) -> None:
+        """Cut off what a crash left of a line, so that the next event starts on its own."""
+        path = self.folder / _JOURNAL
+        if not path.is_file():
+            return
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with path.open("r+b") as journal:
+                journal.truncate(whole)
+
+
+def _create(path: Path, header: Mapping[str, Any]) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        temporary = path / f".{_HEADER}"
+        temporary.write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path / _HEADER)
+    except OSError as error:
+        raise RecordError(
+            f"storage folder {path} cannot be written: {error}. Pass another --storage."
+        ) from error
+
+
+def _require_same(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for name, value in wanted.items():
+        if name != "nas_ray" and found.get(name) != value:
+            raise RecordError(
+                f"{path} holds another search: its {name} is {_short(found.get(name))}, but this "
+                f"one has {_short(value)}. Use another --storage, or the same settings to resume."
+            )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and "name" in value:
+        value = value["name"] + f" with {len(value.get('choices', ()))} choices"
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

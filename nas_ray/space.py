@@ -1,0 +1,349 @@
+"""`SearchSpace`: named, typed choices; a config is one value for each choice that is in use.
+
+A config is a plain JSON dict whose names are paths (`"stage2.channels"`). A choice may depend on
+others (`when=`); where it is not in use it is not in the config, so one network has one config, its
+canonical form.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nas_ray.errors import NasRayError, SpaceError, nearest
+
+if TYPE_CHECKING:
+    import optuna
+    import torch
+    from torch import nn
+
+Value = str | int | float | bool
+Config = dict[str, Value]
+#: Which values of which earlier choices put a choice to use; all must hold.
+Condition = Mapping[str, tuple[Value, ...]]
+
+
+@dataclass(frozen=True, init=False)
+class Categorical:
+    """One of several options without an order: `Categorical("ibn", "fused_ibn")`."""
+
+    options: tuple[Value, ...]
+    when: Condition = field(default_factory=dict)
+
+    def __init__(self, *options: Value, when: Condition | None = None) -> None:
+        _require_distinct("Categorical", options)
+        object.__setattr__(self, "options", options)
+        object.__setattr__(self, "when", dict(when or {}))
+
+
+@dataclass(frozen=True, init=False)
+class Ordinal:
+    """One of several rising numbers, `Ordinal(0.5, 0.75, 1.0)`; mutations prefer neighbours."""
+
+    options: tuple[Value, ...]
+    when: Condition = field(default_factory=dict)
+
+    def __init__(self, *values: float, when: Condition | None = None) -> None:
+        _require_distinct("Ordinal", values)
+        if list(values) != sorted(values):
+            raise SpaceError(f"the values of an Ordinal must rise, but got {values}.")
+        object.__setattr__(self, "options", values)
+        object.__setattr__(self, "when", dict(when or {}))
+
+
+@dataclass(frozen=True, init=False)
+class Channels:
+    """A channel count from `low` to `high` in steps of `multiple`, the accelerator's favourite.
+
+    `multiple` is the parallelism factor: counts between its multiples cost what the next one costs.
+    """
+
+    options: tuple[int, ...]
+    multiple: int
+    when: Condition = field(default_factory=dict)
+
+    def __init__(
+        self, low: int, high: int, *, multiple: int, when: Condition | None = None
+    ) -> None:
+        if not (0 < low <= high and multiple > 0 and low % multiple == high % multiple == 0):
+            raise SpaceError(
+                "Channels needs 0 < low <= high, both multiples of `multiple`, but got "
+                f"low={low}, high={high}, multiple={multiple}."
+            )
+        object.__setattr__(self, "options", tuple(range(low, high + 1, multiple)))
+        object.__setattr__(self, "multiple", multiple)
+        object.__setattr__(self, "when", dict(when or {}))
+
+
+Choice = Categorical | Ordinal | Channels
+
+
+def _require_distinct(kind: str, options: tuple[Value, ...]) -> None:
+    if not options or len(set(options)) != len(options):
+        raise SpaceError(f"{kind} needs at least one option, all different, but got {options}.")
+    if not all(isinstance(option, (str, int, float, bool)) for option in options):
+        raise SpaceError(f"options of {kind} must be str, int, float or bool, but got {options}.")
+
+
+class SearchSpace:
+    """A named set of choices, and how a config becomes a network.
+
+    `build` maps a config to an nn.Module, `example_input` to a tensor with batch 1; both may be
+    left out where nothing is built. `baseline` is the network to beat; without one it is the first
+    option of every choice. Raises SpaceError for a condition on an unknown or later choice.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        choices: Mapping[str, Choice],
+        build: "Callable[[Config], nn.Module] | None" = None,
+        example_input: "Callable[[Config], torch.Tensor] | None" = None,
+        baseline: Config | None = None,
+    ) -> None:
+        self.name = name
+        self.choices = dict(choices)
+        self._build = build
+        self._example_input = example_input
+        self._check_choices()
+        first = {name: choice.options[0] for name, choice in self.choices.items()}
+        self.baseline: Config = self.canonical(first if baseline is None else baseline)
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({self.name!r}, {len(self.choices)} choices, size {self.size:.3g})"
+
+    def _check_choices(self) -> None:
+        if not self.choices:
+            raise SpaceError(f"space {self.name!r} needs at least one choice, but got none.")
+        earlier: list[str] = []
+        for name, choice in self.choices.items():
+            for parent, values in choice.when.items():
+                if parent not in earlier:
+                    raise SpaceError(
+                        f"{name!r} of space {self.name!r} depends on {parent!r}, which must be a "
+                        f"choice before it; {nearest(parent, earlier)}"
+                    )
+                unknown = [v for v in values if v not in self.choices[parent].options]
+                if unknown:
+                    raise SpaceError(
+                        f"{name!r} is in use when {parent!r} is {unknown[0]!r}, which is none of "
+                        f"its options {self.choices[parent].options}."
+                    )
+            earlier.append(name)
+
+    # What a config is
+
+    def canonical(self, config: Mapping[str, Any]) -> Config:
+        """`config` without the choices that are not in use, in the order of the space.
+
+        Raises SpaceError for a missing or unknown name or a value that is no option.
+        """
+        for name in config:
+            if name not in self.choices:
+                raise SpaceError(
+                    f"space {self.name!r} has no choice {name!r}; {nearest(name, self.choices)}"
+                )
+        used: Config = {}
+        for name, choice in self.choices.items():
+            if not _in_use(choice, used):
+                continue
+            if name not in config:
+                raise SpaceError(
+                    f"a config of space {self.name!r} must give {name!r} (one of "
+                    f"{choice.options}), but it is missing."
+                )
+            used[name] = self._option(name, config[name])
+        return used
+
+    def _option(self, name: str, value: object) -> Value:
+        for option in self.choices[name].options:
+            # 1, 1.0 and True are equal in Python but not the same option.
+            if option == value and isinstance(option, bool) == isinstance(value, bool):
+                return option
+        raise SpaceError(
+            f"{name!r} of space {self.name!r} must be one of {self.choices[name].options}, "
+            f"but got {value!r}."
+        )
+
+    def key(self, config: Mapping[str, Any]) -> str:
+        """The same text for every config of the same network."""
+        return json.dumps(self.canonical(config), sort_keys=True)
+
+    def describe(self) -> dict[str, Any]:
+        """The space as JSON: what a record keeps of it, to refuse the folder of another space."""
+        return {
+            "name": self.name,
+            "choices": {
+                name: {
+                    "kind": type(choice).__name__,
+                    "options": list(choice.options),
+                    "when": {parent: list(values) for parent, values in choice.when.items()},
+                }
+                for name, choice in self.choices.items()
+            },
+        }
+
+    # How many, which
+
+    @cached_property
+    def size(self) -> int:
+        """How many different networks, counted by canonical form."""
+        parents = {parent for choice in self.choices.values() for parent in choice.when}
+        return self._count(list(self.choices), {}, parents)
+
+    def _count(self, names: list[str], used: Config, parents: set[str]) -> int:
+        """Choices nobody depends on multiply; the others are tried option by option."""
+        total = 1
+        for position, name in enumerate(names):
+            choice = self.choices[name]
+            if not _in_use(choice, used):
+                continue
+            if name not in parents:
+                total *= len(choice.options)
+                continue
+            rest = names[position + 1 :]
+            mine = [n for n in rest if self._depends(n, name)]
+            others = [n for n in rest if n not in mine]
+            # Choices that depend on this one and on an independent one cannot be split off.
+            if any(set(self.choices[n].when) & set(others) for n in mine):
+                mine, others = rest, []
+            inside = sum(self._count(mine, {**used, name: v}, parents) for v in choice.options)
+            return total * inside * self._count(others, used, parents)
+        return total
+
+    def _depends(self, name: str, parent: str) -> bool:
+        return any(p == parent or self._depends(p, parent) for p in self.choices[name].when)
+
+    def configs(self) -> Iterator[Config]:
+        """Every config once, in order; for spaces small enough to walk."""
+        yield from self._walk(list(self.choices), {})
+
+    def _walk(self, names: list[str], used: Config) -> Iterator[Config]:
+        if not names:
+            yield used
+        elif not _in_use(self.choices[names[0]], used):
+            yield from self._walk(names[1:], used)
+        else:
+            for option in self.choices[names[0]].options:
+                yield from self._walk(names[1:], {**used, names[0]: option})
+
+    # Moves
+
+    def sample(self, rng: np.random.Generator) -> Config:
+        """A random config: every choice in use uniform over its options."""
+        return self._completed({}, rng)
+
+    def mutate(self, config: Mapping[str, Any], rng: np.random.Generator, edits: int = 1) -> Config:
+        """A config that differs from `config` in about `edits` choices, and in at least one.
+
+        Ordered choices mostly move to a neighbour. A space of one network returns it unchanged.
+        """
+        used = self.canonical(config)
+        free = [name for name in used if len(self.choices[name].options) > 1]
+        if not free:
+            return used
+        for index in rng.permutation(len(free))[: max(1, edits)]:
+            used[free[index]] = _moved(self.choices[free[index]], used[free[index]], rng)
+        return self._completed(used, rng)
+
+    def crossover(
+        self, first: Mapping[str, Any], second: Mapping[str, Any], rng: np.random.Generator
+    ) -> Config:
+        """A config that takes each choice from one of its two parents."""
+        parents = (self.canonical(first), self.canonical(second))
+        mixed: Config = {}
+        for name in self.choices:
+            values = [parent[name] for parent in parents if name in parent]
+            if values:
+                mixed[name] = values[rng.integers(len(values))]
+        return self._completed(mixed, rng)
+
+    def _completed(self, partial: Config, rng: np.random.Generator) -> Config:
+        """`partial` with random values where a choice came into use and none was given."""
+        used: Config = {}
+        for name, choice in self.choices.items():
+            if _in_use(choice, used):
+                fresh = choice.options[rng.integers(len(choice.options))]
+                used[name] = partial.get(name, fresh)
+        return used
+
+    # What it stands for
+
+    def build(self, config: Mapping[str, Any]) -> "nn.Module":
+        """The network of `config`: an ordinary nn.Module with plain numbers in it.
+
+        Raises SpaceError where the space builds nothing, or its build function raises or returns
+        something else than a module.
+        """
+        from torch import nn  # noqa: PLC0415 - spaces are used where torch is not needed
+
+        network = self._call(self._build, "build", config)
+        if not isinstance(network, nn.Module):
+            raise SpaceError(
+                f"build of space {self.name!r} must return a torch.nn.Module, but it returned "
+                f"{type(network).__name__} for {self.canonical(config)}."
+            )
+        return network
+
+    def example_input(self, config: Mapping[str, Any]) -> "torch.Tensor":
+        """A tensor with batch 1 that the network of `config` takes."""
+        result: torch.Tensor = self._call(self._example_input, "example_input", config)
+        return result
+
+    def _call(
+        self, function: Callable[[Config], Any] | None, role: str, config: Mapping[str, Any]
+    ) -> Any:
+        if function is None:
+            raise SpaceError(
+                f"space {self.name!r} was made without `{role}`; pass {role}=... to SearchSpace."
+            )
+        used = self.canonical(config)
+        try:
+            return function(used)
+        except NasRayError:
+            raise
+        except Exception as error:
+            raise SpaceError(
+                f"{role} of space {self.name!r} raised {type(error).__name__}: {error}, for {used}."
+            ) from error
+
+    # Its forms elsewhere
+
+    def to_optuna(self) -> "dict[str, optuna.distributions.BaseDistribution]":
+        """The space for `study.ask(...)`; choices not in use are dropped by `canonical`."""
+        from optuna.distributions import (  # noqa: PLC0415 - slow to import, seldom needed
+            CategoricalDistribution,
+            IntDistribution,
+        )
+
+        return {
+            name: IntDistribution(min(c.options), max(c.options), step=c.multiple)
+            if isinstance(c, Channels)
+            else CategoricalDistribution(c.options)
+            for name, c in self.choices.items()
+        }
+
+    def to_tune(self) -> dict[str, Any]:
+        """The space as `param_space` of a `ray.tune.Tuner`."""
+        # The one door from here up to the room that knows Ray: people look for it on the space.
+        from nas_ray.tune.domains import domains  # noqa: PLC0415
+
+        return domains(self)
+
+
+def _in_use(choice: Choice, used: Mapping[str, Value]) -> bool:
+    return all(name in used and used[name] in values for name, values in choice.when.items())
+
+
+def _moved(choice: Choice, value: Value, rng: np.random.Generator) -> Value:
+    """Another option; of an ordered choice a neighbour four times out of five."""
+    position = choice.options.index(value)
+    others = [i for i in range(len(choice.options)) if i != position]
+    near = [i for i in others if abs(i - position) == 1]
+    ordered = not isinstance(choice, Categorical)
+    pool = near if ordered and rng.random() < 0.8 else others
+    return choice.options[pool[rng.integers(len(pool))]]

@@ -1,0 +1,80 @@
+"""The border to Lightning, which has two names: `pytorch_lightning` and `lightning.pytorch`."""
+
+import importlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas_ray.errors import SearchError, nearest
+
+_PACKAGES = ("pytorch_lightning", "lightning.pytorch")
+
+
+def lightning_package(module: Any) -> Any:
+    """The Lightning package of `module`: a Trainer of one refuses modules of the other.
+
+    Raises SearchError for anything that is not a LightningModule.
+    """
+    for base in type(module).__mro__:
+        for name in _PACKAGES:
+            if base.__name__ == "LightningModule" and base.__module__.startswith(f"{name}."):
+                return importlib.import_module(name)
+    raise SearchError(
+        "a task must return a LightningModule for the network it is given, but it returned "
+        f"{type(module).__name__}. Pass a class that takes the network first, or a function."
+    )
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """Hands the metrics of every epoch to `report(trainer, metrics)`, after checking them."""
+
+    report: Callable[[Any, Mapping[str, float]], None]
+
+    def as_callback(self, package: Any) -> Any:
+        """The report as a callback of `package`, either Lightning."""
+        outer = self
+
+        class _Callback(package.Callback):  # type: ignore[misc]  # the base is known at run time
+            def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+                outer.check_loss(trainer, args[1])
+
+            def on_train_epoch_end(self, trainer: Any, *args: Any) -> None:
+                outer.report(trainer, outer.metrics(trainer))
+
+        return _Callback()
+
+    def check_loss(self, trainer: Any, outputs: Any) -> None:
+        """Raise SearchError once the training loss is not finite; looked at once an epoch."""
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        if trainer.is_last_batch and loss is not None and not math.isfinite(float(loss)):
+            raise SearchError(
+                f"the training loss must be finite, but is {float(loss)} in epoch "
+                f"{trainer.current_epoch + 1}. Lower the learning rate, or look for a division by "
+                "zero in the loss."
+            )
+
+    def metrics(self, trainer: Any) -> dict[str, float]:
+        """What the module logged by the end of this epoch. Raises SearchError for a NaN."""
+        found = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if not name.endswith("_step")
+        }
+        for name, value in found.items():
+            if not math.isfinite(value):
+                raise SearchError(
+                    f"metric {name!r} must be finite, but is {value} in epoch "
+                    f"{trainer.current_epoch + 1}."
+                )
+        return found
+
+
+def require_metric(name: str, metrics: Mapping[str, float]) -> None:
+    """Raise SearchError where an objective was not logged."""
+    if name not in metrics:
+        raise SearchError(
+            f"objective {name!r} was not logged by the LightningModule; {nearest(name, metrics)} "
+            f"Log it with self.log({name!r}, ...) in validation_step."
+        )

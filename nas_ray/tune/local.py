@@ -1,0 +1,61 @@
+"""A Ray to run on: the one that is there, the cluster that is named, or one started here."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import ray
+from ray._private import ray_constants
+
+#: Ray Tune would move each worker into its trial's folder, and relative data paths with it.
+#: And it would print a box of its own settings, whatever its verbosity.
+_SETTINGS = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+@contextmanager
+def ray_runtime() -> Iterator[None]:
+    """Ray for the length of a search; only a Ray started here is stopped at the end.
+
+    Connects where RAY_ADDRESS names a cluster (`ray job submit` sets it). A local Ray listens on
+    the loopback address alone and starts no dashboard.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    if ray.is_initialized():
+        yield
+        return
+    on_cluster = "RAY_ADDRESS" in os.environ
+    with nullcontext() if on_cluster else _loopback_only():
+        if on_cluster:
+            ray.init(logging_level=logging.ERROR)
+        else:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Ray's own switch for laptops, which it turns on by itself only on macOS and Windows.
+
+    With it every server of a local Ray binds to 127.0.0.1; without it they accept connections from
+    other machines. It is read from the environment at import, hence set where it is kept.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before

@@ -1,0 +1,39 @@
+"""What a trial reports to Ray Tune, and how it is read back."""
+
+from collections.abc import Mapping
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.result import AUTO_RESULT_KEYS
+
+from nas_ray.evolution.archive import Archive
+
+#: Epochs trained, counted over interruptions (Ray's own training_iteration starts anew).
+EPOCH = "epoch"
+#: The traceback of a trial that failed: reported, because an exception would cost the worker.
+ERROR = "error"
+#: In a config that `CascadeSearch` suggests: the checkpoint folder to go on from, or "". It also
+#: says that failures may be reported as results; elsewhere in Ray Tune they must be raised.
+RESUME_FROM = "__resume_from__"
+
+_RAYS_OWN = frozenset({*AUTO_RESULT_KEYS, "checkpoint_dir_name", "done", "trial_id"})
+
+
+def numbers_in(result: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of a report without what Ray adds to it."""
+    return {
+        name: float(value)
+        for name, value in result.items()
+        if isinstance(value, Real) and name not in _RAYS_OWN and "/" not in name and name != EPOCH
+    }
+
+
+def checkpoint_of(archive: Archive, trial: Trial, result: Mapping[str, Any]) -> str:
+    """The report's checkpoint folder relative to the record's; empty where there is none."""
+    name = result.get("checkpoint_dir_name")
+    if not name or archive.record is None or trial.storage is None:
+        return ""
+    folder = Path(trial.storage.trial_fs_path) / name
+    return str(folder.relative_to(archive.record.folder).as_posix())

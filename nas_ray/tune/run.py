@@ -1,0 +1,200 @@
+"""`search`: the whole way from a space and a task to trained networks, wired up."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from rich.console import Console
+
+from nas_ray.device import Device, load_device
+from nas_ray.errors import InterruptedSearchError, SearchError
+from nas_ray.evolution.archive import BASELINE, Archive
+from nas_ray.evolution.screen import Screen
+from nas_ray.evolution.search import EvolutionarySearch
+from nas_ray.objective import Constraint, Objective
+from nas_ray.record import Record
+from nas_ray.report import SearchResult
+from nas_ray.space import SearchSpace
+from nas_ray.tune.header import header
+from nas_ray.tune.local import ray_runtime
+from nas_ray.tune.progress import Progress
+from nas_ray.tune.scheduler import CascadeScheduler
+from nas_ray.tune.searcher import CascadeSearch
+from nas_ray.tune.testing import test_networks
+from nas_ray.tune.trial import LightningTrial, Task
+
+DEFAULT_OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
+REPORT = "report.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What each trial is given. `max_concurrent` defaults to as many as the cluster holds."""
+
+    cpus_per_trial: int = 1
+    gpus_per_trial: float = 0.0
+    max_concurrent: int | None = None
+
+    def concurrent(self) -> int:
+        """How many trials may train at once on the Ray that is running."""
+        if self.max_concurrent is not None:
+            return self.max_concurrent
+        total = ray.cluster_resources()
+        fits = [total.get("CPU", 1) / max(self.cpus_per_trial, 1)]
+        if self.gpus_per_trial:
+            fits.append(total.get("GPU", 0) / self.gpus_per_trial)
+        return max(1, int(min(fits)))
+
+
+def search(  # noqa: PLR0913 - the public contract: everything a search can be told
+    space: SearchSpace,
+    task: Task,
+    data: Any,
+    *,
+    device: Device | str,
+    objectives: Sequence[Objective] = DEFAULT_OBJECTIVES,
+    constraints: Sequence[Constraint] = (),
+    trials: int = 60,
+    max_epochs: int = 9,
+    storage: str | Path | None = None,
+    seed: int = 0,
+    screen: Screen | None = None,
+    resources: Resources | None = None,
+) -> SearchResult:
+    """Search `space` for networks that trade off `objectives` best, and train them.
+
+    `task`, `data` as for `LightningTrial`; `device` a Device, the name of a shipped one, a folder.
+    The baseline of the space is trained first, in full, as what everything is compared with. Costs
+    are estimates of the device; a network whose costs break a constraint is never trained.
+    Everything goes to the folder `storage` (`runs/<space>` by default); the same call with the same
+    folder resumes. The front is tested at the end, where the task and the data have a test.
+
+    Raises a NasRayError that says rule, value and way out: before anything is trained where the
+    settings cannot work, `InterruptedSearchError` after Ctrl-C once everything is saved.
+    """
+    device = load_device(device) if isinstance(device, (str, Path)) else device
+    evolution = EvolutionarySearch(
+        space, objectives=objectives, constraints=constraints, costs=device, seed=seed
+    )
+    evolution.check_feasible()
+    record = Record.open(
+        storage or Path("runs") / space.name, header(evolution, device, max_epochs=max_epochs)
+    )
+    archive = Archive(evolution, max_epochs=max_epochs, record=record)
+    trial = LightningTrial(space, task, data, device=device, max_epochs=max_epochs, seed=seed)
+    with ray_runtime(), _stopping_on_interrupt(archive):
+        _train(archive, record.folder, trial, trials, screen or Screen(), resources or Resources())
+        if not archive.interrupted:
+            test_networks(archive, trial, _worth_testing(archive))
+    result = SearchResult(record)
+    result.report(record.folder / REPORT)
+    if archive.fault is not None:
+        raise archive.fault
+    if archive.interrupted:
+        raise InterruptedSearchError(
+            f"stopped by hand after {archive.finished} of {trials} trials. The front and the "
+            f"checkpoints so far are in {record.folder}; the same call with this folder resumes."
+        )
+    _require_success(archive, record.folder)
+    return result
+
+
+def _train(
+    archive: Archive,
+    folder: Path,
+    trial: LightningTrial,
+    trials: int,
+    screen: Screen,
+    resources: Resources,
+) -> None:
+    concurrent = resources.concurrent()
+    progress = Progress(archive, trials, Console())
+    tuner = tune.Tuner(
+        tune.with_resources(
+            trial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
+        ),
+        tune_config=tune.TuneConfig(
+            search_alg=CascadeSearch(
+                archive, trials=trials, max_concurrent=concurrent, screen=screen
+            ),
+            scheduler=CascadeScheduler(archive=archive),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_dirname_creator=lambda t: f"{archive.number_of(t.trial_id):05d}-{t.trial_id}",
+        ),
+        run_config=tune.RunConfig(
+            name="checkpoints",
+            storage_path=str(folder),
+            verbose=0,
+            callbacks=[progress],
+            stop=_StopWhenInterrupted(archive),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+        ),
+    )
+    try:
+        tuner.fit()
+    except Exception:
+        # Ray Tune wraps what its hooks raise; the archive has kept the error itself.
+        if archive.fault is None:
+            raise
+    finally:
+        progress.close()
+
+
+class _StopWhenInterrupted(tune.Stopper):
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._archive.interrupted
+
+
+@contextmanager
+def _stopping_on_interrupt(archive: Archive) -> Iterator[None]:
+    """The first Ctrl-C ends the search after what is being written; the second ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(*_: object) -> None:
+        archive.interrupted = True
+        signal.signal(signal.SIGINT, before)
+
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        os.environ.pop("TUNE_DISABLE_SIGINT_HANDLER", None)
+
+
+def _worth_testing(archive: Archive) -> list[Any]:
+    """The trials on the front, and the baseline."""
+    front = {archive.search.space.key(o.config) for o in archive.search.front()}
+    return [
+        t
+        for t in archive.trials.values()
+        if t.origin == BASELINE or archive.search.space.key(t.config) in front
+    ]
+
+
+def _require_success(archive: Archive, folder: Path) -> None:
+    failed = [t for t in archive.trials.values() if t.status == "failed"]
+    if failed and len(failed) == archive.started:
+        last = failed[-1].error.strip().splitlines()[-1]
+        raise SearchError(
+            f"all {len(failed)} trials failed, the last with: {last}. Every traceback is in "
+            f"{folder / REPORT}."
+        )

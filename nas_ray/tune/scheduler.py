@@ -1,0 +1,91 @@
+"""`CascadeScheduler`: successive halving on several objectives, for any Ray Tune run."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from nas_ray.evolution.archive import Archive
+from nas_ray.evolution.rungs import Rungs
+from nas_ray.objective import Objective
+from nas_ray.tune.results import EPOCH, ERROR, checkpoint_of, numbers_in
+
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
+
+
+class CascadeScheduler(FIFOScheduler):
+    """Stops trials that others dominate at the same epoch (see `nas_ray.evolution.rungs`).
+
+    Alone in a Ray Tune run it needs `objectives` and `max_epochs`; trials must report every
+    objective at every `training_iteration`. Beside a `CascadeSearch` it takes that searcher's
+    `archive` instead and writes every result there, so that both are restored together.
+    """
+
+    # One result at a time: a buffered batch would pass a rung unseen.
+    _supports_buffered_results = False
+
+    def __init__(
+        self,
+        objectives: Sequence[Objective] = (),
+        *,
+        max_epochs: int = 0,
+        grace_epochs: int = 1,
+        reduction_factor: int = 3,
+        archive: Archive | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+        self._archive = archive
+        self._objectives = tuple(objectives) if archive is None else archive.search.objectives
+        self._rungs = (
+            Rungs(
+                max_epochs=max_epochs,
+                grace_epochs=grace_epochs,
+                reduction_factor=reduction_factor,
+            )
+            if archive is None
+            else archive.rungs
+        )
+
+    def on_trial_result(
+        self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]
+    ) -> str:
+        """Whether the trial goes on; called by Ray Tune for every report."""
+        goes_on = (
+            self._judge_alone(trial, result)
+            if self._archive is None
+            else self._judge_in(self._archive, trial, result)
+        )
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+    def _judge_alone(self, trial: Trial, result: Mapping[str, Any]) -> bool:
+        values = [o.minimised(result[o.metric]) for o in self._objectives]
+        return self._rungs.goes_on(trial.trial_id, result["training_iteration"], values)
+
+    def _judge_in(self, archive: Archive, trial: Trial, result: Mapping[str, Any]) -> bool:
+        number = archive.number_of(trial.trial_id)
+        if ERROR in result:
+            archive.finish(number, "failed", result[ERROR])
+            return False
+        epoch = int(result[EPOCH])
+        goes_on = archive.report(
+            number, epoch, numbers_in(result), checkpoint_of(archive, trial, result)
+        )
+        if not goes_on:
+            archive.finish(number, "stopped")
+        return goes_on
+
+    def on_trial_complete(
+        self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]
+    ) -> None:
+        """Close a trial that ran to its end by itself."""
+        if self._archive is not None and not self._archive.interrupted:
+            self._archive.finish(self._archive.number_of(trial.trial_id), "completed")
+
+    def on_trial_error(self, tune_controller: "TuneController", trial: Trial) -> None:
+        """Close a trial whose worker died."""
+        if self._archive is not None:
+            reason = trial.error_file and f"worker died, see {trial.error_file}"
+            number = self._archive.number_of(trial.trial_id)
+            self._archive.finish(number, "failed", reason or "the worker died")

@@ -1,0 +1,164 @@
+"""The pre-filter as Ray tasks: thousands of candidates costed and scored while trials train.
+
+Tasks, not trials: a trial costs an actor and files. They ask for no CPU of their own, because the
+idle cached worker of a reused trial keeps its CPU and tasks that wait for one would starve; how
+many run at once is capped here instead.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+
+from nas_ray import zero_shot
+from nas_ray.errors import NasRayError
+from nas_ray.evolution.screen import Candidate, Screen, violation, worth_scoring, worth_training
+from nas_ray.evolution.search import Costs, EvolutionarySearch, cost_candidates
+from nas_ray.record import Batch
+from nas_ray.space import Config, SearchSpace
+
+#: Candidates a task: small enough to spread, large enough that starting a task does not count.
+COSTED_PER_TASK = 64
+SCORED_PER_TASK = 8
+SCORING_BATCH = 16
+#: Passes without a feasible candidate before the constraints are said to be out of reach.
+EMPTY_PASSES = 8
+
+
+@ray.remote(num_cpus=0)
+def _cost(space: SearchSpace, costs: Costs, configs: Sequence[Config]) -> list[Candidate]:
+    torch.set_num_threads(1)
+    return cost_candidates(space, costs, configs)
+
+
+@ray.remote(num_cpus=0)
+def _score(space: SearchSpace, candidates: Sequence[Candidate], seed: int) -> list[Candidate]:
+    torch.set_num_threads(1)
+    return [score_candidate(space, candidate, seed) for candidate in candidates]
+
+
+def score_candidate(space: SearchSpace, candidate: Candidate, seed: int) -> Candidate:
+    """`candidate` with the zero-shot scores of its untrained network on random inputs.
+
+    Weights and inputs come from `seed`, so a candidate scores the same wherever it is scored.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = space.build(candidate.config)
+        shape = space.example_input(candidate.config).shape
+        inputs = torch.randn(SCORING_BATCH, *shape[1:])
+    try:
+        scores = zero_shot.score(network, inputs)
+    except NasRayError as error:
+        return Candidate(config=candidate.config, costs=candidate.costs, error=str(error))
+    return Candidate(config=candidate.config, costs=candidate.costs, scores=scores)
+
+
+class Screening:
+    """Passes of the pre-filter: draw, cost, gate, score, select. Nothing here blocks but `advance`.
+
+    What a pass selects depends on the seed, the number of draws and the archive when it began, not
+    on which task came back first. At most `max_tasks` run at once.
+    """
+
+    def __init__(self, search: EvolutionarySearch, screen: Screen, max_tasks: int) -> None:
+        self._search = search
+        self._screen = screen
+        self._max_tasks = max_tasks
+        self._steps: Generator[list[Any], None, Pass] | None = None
+        self._empty_passes = 0
+        #: Whether no candidate is left that could be trained.
+        self.exhausted = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray Tune pickles the searcher; a pass under way cannot be and is drawn again.
+        return {**self.__dict__, "_steps": None}
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a pass has begun and not ended."""
+        return self._steps is not None
+
+    def begin(self) -> None:
+        """Begin a pass from the archive as it is now, unless one is under way."""
+        if self._steps is None and not self.exhausted:
+            self._steps = self._pass(self._search.draws, self._search.candidates(self._screen.pool))
+
+    def advance(self, timeout_s: float) -> "Pass | None":
+        """Push the pass on, waiting for a task at most `timeout_s`; what it found once it ends.
+
+        Raises InfeasibleError where several passes found nothing that meets the constraints and
+        nothing was found before.
+        """
+        if self._steps is None:
+            return None
+        try:
+            running = next(self._steps)
+        except StopIteration as end:
+            self._steps = None
+            found: Pass = end.value
+            self._note(found)
+            return found
+        if timeout_s > 0:
+            ray.wait(running, timeout=timeout_s)
+        return None
+
+    def _note(self, found: "Pass") -> None:
+        self._empty_passes = 0 if found.survivors else self._empty_passes + 1
+        if found.batch.costed and self._empty_passes < EMPTY_PASSES:
+            return
+        if not self._search.observations and not found.survivors:
+            raise self._search.infeasible()
+        self.exhausted = True
+
+    def _pass(self, draws: int, configs: list[Config]) -> Generator[list[Any], None, "Pass"]:
+        rng = np.random.default_rng([self._search.seed, draws, 1])
+        space, costs = ray.put(self._search.space), ray.put(self._search.costs)
+        costed = yield from self._spread(
+            configs, COSTED_PER_TASK, lambda chunk: _cost.remote(space, costs, chunk)
+        )
+        self._search.remember(costed)
+        feasible = [c for c in costed if violation(c, self._search.constraints) == 0]
+        chosen = worth_scoring(feasible, self._screen.scored or self._screen.kept, rng)
+        scored = chosen
+        if self._screen.scored:
+            scored = yield from self._spread(
+                chosen,
+                SCORED_PER_TASK,
+                lambda chunk: _score.remote(space, chunk, self._search.seed),
+            )
+        sound = [c for c in scored if not c.error]
+        survivors = worth_training(sound, self._search.objectives, self._screen, rng)
+        batch = Batch(draws=draws, costed=len(costed), feasible=len(feasible), scored=len(scored))
+        return Pass(batch=batch, survivors=tuple(survivors))
+
+    def _spread(
+        self, items: Sequence[Any], size: int, submit: Callable[[Sequence[Any]], Any]
+    ) -> Generator[list[Any], None, list[Candidate]]:
+        """Results of `submit` over chunks of `items`, in order; yields the tasks it waits for."""
+        chunks = [items[i : i + size] for i in range(0, len(items), size)]
+        waiting = deque(enumerate(chunks))
+        running: dict[Any, int] = {}
+        results: dict[int, list[Candidate]] = {}
+        while waiting or running:
+            while waiting and len(running) < self._max_tasks:
+                position, chunk = waiting.popleft()
+                running[submit(chunk)] = position
+            done, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
+            for task in done:
+                results[running.pop(task)] = ray.get(task)
+            if not done:
+                yield list(running)
+        return [candidate for position in sorted(results) for candidate in results[position]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """What one pass did, in numbers, and the candidates it let through, best first."""
+
+    batch: Batch
+    survivors: tuple[Candidate, ...]

@@ -1,0 +1,143 @@
+"""`CascadeSearch`: the evolution and its pre-filter as a Ray Tune searcher."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from nas_ray.errors import SearchError
+from nas_ray.evolution.archive import Archive, Started
+from nas_ray.evolution.screen import Screen
+from nas_ray.evolution.search import cost_candidates
+from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM, numbers_in
+from nas_ray.tune.screening import Screening
+
+
+class CascadeSearch(Searcher):
+    """Suggests what an earlier run left unfinished, then the baseline, then bred networks.
+
+    Thousands of candidates are screened by cost and zero-shot score in Ray tasks while trials
+    train; only survivors are suggested. At most `max_concurrent` trials are live: with one, the
+    same seed suggests the same networks. Give the same `archive` to a `CascadeScheduler`.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        *,
+        trials: int,
+        max_concurrent: int = 1,
+        screen: Screen | None = None,
+        train_baseline: bool = True,
+    ) -> None:
+        super().__init__()
+        if trials < 1 or max_concurrent < 1:
+            raise SearchError(
+                "trials and max_concurrent must be at least 1, but got "
+                f"trials={trials}, max_concurrent={max_concurrent}."
+            )
+        self._archive = archive
+        self._trials = trials
+        self._max_concurrent = max_concurrent
+        self._train_baseline = train_baseline
+        self._screening = Screening(archive.search, screen or Screen(), max_concurrent)
+        self._live: set[str] = set()
+        self._unused: dict[str, None] = {}
+
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
+    ) -> bool:
+        """Accept a Tuner's `param_space` when it is this space's `to_tune()`.
+
+        Ray Tune merges what is suggested into it, so choices that are not in use are overwritten.
+        """
+        space = self._archive.search.space
+        self._unused = dict.fromkeys(config)
+        return all(name in space.choices for name in config)
+
+    def suggest(  # type: ignore[override]  # Ray Tune's own annotation forgets FINISHED
+        self, trial_id: str
+    ) -> dict[str, Any] | str | None:
+        """The next config; None while there is none yet; FINISHED when the search is over."""
+        self._take(self._screening.advance(timeout_s=0))
+        if self._is_over():
+            return str(Searcher.FINISHED)
+        if len(self._live) >= self._max_concurrent:
+            return None
+        started = self._archive.resume_one() or self._first() or self._next()
+        if started is None:
+            return str(Searcher.FINISHED) if self._is_over() else None
+        self._begin_when_low()
+        self._archive.bind(trial_id, started.number)
+        self._live.add(trial_id)
+        return {**self._unused, **started.config, RESUME_FROM: self._absolute(started.checkpoint)}
+
+    def _is_over(self) -> bool:
+        if self._archive.interrupted:
+            return True
+        if self._archive.resumable:
+            return False
+        if self._archive.started >= self._trials:
+            return True
+        idle = not self._archive.ready and not self._screening.under_way
+        return idle and self._screening.exhausted
+
+    def _first(self) -> Started | None:
+        if self._archive.started or not self._train_baseline:
+            return None
+        search = self._archive.search
+        (candidate,) = cost_candidates(search.space, search.costs, [search.space.baseline])
+        if candidate.error:
+            raise SearchError(f"the baseline cannot be trained: {candidate.error}")
+        return self._archive.start_baseline(candidate)
+
+    def _next(self) -> Started | None:
+        """The best candidate that is ready. Waits for one only while no trial is live.
+
+        With nothing live Ray Tune's controller would block in a loop of its own that handles
+        neither callbacks nor Ctrl-C, so the waiting is done here, a second at a time.
+        """
+        self._begin_when_low()
+        while (started := self._archive.start_next()) is None:
+            if self._live or self._is_over():
+                return None
+            self._screening.begin()
+            self._take(self._screening.advance(timeout_s=1.0))
+        return started
+
+    def _begin_when_low(self) -> None:
+        if self._archive.ready <= self._max_concurrent and self._archive.started < self._trials:
+            self._screening.begin()
+
+    def _take(self, found: Any) -> None:
+        if found is not None:
+            self._archive.add_batch(found.batch, found.survivors)
+
+    def _absolute(self, checkpoint: str) -> str:
+        record = self._archive.record
+        return str(record.folder / checkpoint) if record is not None and checkpoint else ""
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Take a report in runs without a `CascadeScheduler`; a second time it changes nothing."""
+        number = self._archive.number_of(trial_id)
+        if ERROR in result:
+            self._archive.finish(number, "failed", result[ERROR])
+        elif self._archive.is_open(number) and EPOCH in result:
+            self._archive.report(number, int(result[EPOCH]), numbers_in(result))
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Free the trial's place, and close it if nobody has."""
+        self._live.discard(trial_id)
+        if not self._archive.interrupted:
+            status = "failed" if error else "completed"
+            self._archive.finish(self._archive.number_of(trial_id), status)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write what Ray Tune asks for: JSON, and little, since the record is the truth."""
+        Path(checkpoint_path).write_text(json.dumps({"started": self._archive.started}))
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to read back: an archive with a record has restored itself."""

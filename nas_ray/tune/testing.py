@@ -1,0 +1,72 @@
+"""How the networks found do on data that neither training nor search has seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+
+from nas_ray.evolution.archive import Archive
+from nas_ray.record import Trial
+from nas_ray.space import Config
+from nas_ray.tune.lightning import lightning_package
+from nas_ray.tune.trial import WEIGHTS, LightningTrial, seed_everything
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    config: Config
+    weights: Path
+
+
+def test_networks(archive: Archive, trial: LightningTrial, chosen: Sequence[Trial]) -> None:
+    """Run the `test_step` of the trained networks in `chosen` and keep what they log.
+
+    Does nothing for a task or data without a test, or a network without a checkpoint.
+    """
+    if archive.record is None:
+        return
+    reference = ray.put(trial)
+    running = {}
+    for one in chosen:
+        folder = archive.record.checkpoint_path(one)
+        if folder is not None and not one.test:
+            job = _Job(config=dict(one.config), weights=folder / WEIGHTS)
+            running[_test.remote(reference, job)] = one.number
+    while running:
+        (done,), _ = ray.wait(list(running), num_returns=1)
+        number = running.pop(done)
+        metrics = ray.get(done)
+        if metrics:
+            archive.add_test(number, metrics)
+
+
+@ray.remote
+def _test(trial: LightningTrial, job: _Job) -> dict[str, float]:
+    torch.set_num_threads(1)
+    seed_everything(trial.seed)
+    network = trial.space.build(job.config)
+    network.load_state_dict(torch.load(job.weights, weights_only=True))
+    module = trial.task(network)
+    package = lightning_package(module)
+    data = trial.data_module()
+    if not _has_test(module, data, package):
+        return {}
+    trainer = package.Trainer(
+        accelerator="auto",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    (metrics,) = trainer.test(module, datamodule=data, verbose=False)
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _has_test(module: Any, data: Any, package: Any) -> bool:
+    """Whether both the module and the data override what Lightning leaves open."""
+    tested = type(module).test_step is not package.LightningModule.test_step
+    return tested and type(data).test_dataloader is not package.LightningDataModule.test_dataloader

@@ -1,0 +1,145 @@
+"""`LightningTrial`: one network trained by a Lightning Trainer inside a Ray Tune worker."""
+
+import json
+import logging
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ray import tune
+from torch import nn
+
+from nas_ray.device import Device
+from nas_ray.errors import SearchError
+from nas_ray.evolution.search import cost_candidates
+from nas_ray.space import Config, SearchSpace
+from nas_ray.tune.lightning import EpochReport, lightning_package
+from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM
+
+#: What a checkpoint folder holds: all that training needs to go on, the weights alone, the config.
+TRAINER_STATE = "trainer.ckpt"
+WEIGHTS = "network.pt"
+CONFIG = "config.json"
+
+Task = Callable[[nn.Module], Any]
+
+
+@dataclass
+class LightningTrial:
+    """The trainable: builds the network of a config, trains it, reports every epoch.
+
+    `task` takes the network and returns a LightningModule (of `pytorch_lightning` or
+    `lightning.pytorch`); `data` is a LightningDataModule, or a function of no arguments that makes
+    one, called once in each worker. Reported are every metric the module logs, and of `device` the
+    estimated costs. Each epoch leaves a checkpoint; a trial that is resumed goes on from its last.
+
+    A failure (an exception, a metric that is not a number) is reported as a result under a
+    `CascadeSearch`, since an exception would cost the worker; elsewhere it is raised.
+    """
+
+    space: SearchSpace
+    task: Task
+    data: Any
+    device: Device | None = None
+    max_epochs: int = 10
+    seed: int = 0
+
+    # Ray Tune names the trainable after this.
+    __name__ = "LightningTrial"
+
+    def __call__(self, config: dict[str, Any]) -> None:
+        """Train the network of `config`; called by Ray Tune in a worker."""
+        used = {name: value for name, value in config.items() if name != RESUME_FROM}
+        try:
+            self._train(self.space.canonical(used), config.get(RESUME_FROM, ""))
+        except Exception:
+            if RESUME_FROM not in config:
+                raise
+            tune.report({ERROR: traceback.format_exc()})
+
+    def _train(self, config: Config, resume_from: str) -> None:
+        _use_threads_promised()
+        seed_everything(self.seed)
+        network = self.space.build(config)
+        costs = cost_candidates(self.space, self.device, [config])[0].costs
+        module = self.task(network)
+        package = lightning_package(module)
+        run = _Run(network=network, config=config, costs=costs)
+        report = EpochReport(run.report)
+        trainer = package.Trainer(
+            max_epochs=self.max_epochs,
+            callbacks=[report.as_callback(package)],
+            accelerator="auto",
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        checkpoint = _resume_path(resume_from)
+        trainer.fit(module, datamodule=self.data_module(), ckpt_path=checkpoint, weights_only=True)
+
+    def data_module(self) -> Any:
+        """The data module of this worker: made once, kept as long as the worker lives."""
+        if hasattr(self.data, "train_dataloader") or not callable(self.data):
+            return self.data
+        if "_made" not in self.__dict__:
+            self.__dict__["_made"] = self.data()
+        return self.__dict__["_made"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_made"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """One network under training, and how its epochs are reported."""
+
+    network: nn.Module
+    config: Config
+    costs: Mapping[str, float]
+
+    def report(self, trainer: Any, metrics: Mapping[str, float]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            trainer.save_checkpoint(Path(folder) / TRAINER_STATE)
+            torch.save(self.network.state_dict(), Path(folder) / WEIGHTS)
+            (Path(folder) / CONFIG).write_text(json.dumps(self.config), encoding="utf-8")
+            tune.report(
+                {**metrics, **self.costs, EPOCH: trainer.current_epoch + 1},
+                checkpoint=tune.Checkpoint.from_directory(folder),
+            )
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch and numpy for one trial; the worker may have trained others before."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - what a user's data pipeline may draw from
+
+
+def _use_threads_promised() -> None:
+    """A reused worker keeps the thread count of its last trial, a fresh one takes every core."""
+    resources = tune.get_context().get_trial_resources()
+    promised = resources.required_resources.get("CPU", 1) if resources else 1
+    torch.set_num_threads(max(1, int(promised)))
+    for name in ("pytorch_lightning", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _resume_path(resume_from: str) -> str | None:
+    """The trainer state to go on from: Ray's own checkpoint first, as it is never older."""
+    checkpoint = tune.get_checkpoint()
+    folder = checkpoint.path if checkpoint else resume_from
+    if not folder:
+        return None
+    path = Path(folder) / TRAINER_STATE
+    if not path.exists():
+        raise SearchError(
+            f"a checkpoint to resume from must hold {TRAINER_STATE}, but {path} is missing."
+        )
+    return str(path)

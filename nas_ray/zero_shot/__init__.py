@@ -1,0 +1,6 @@
+"""Zero-shot scores: what an untrained network says about the accuracy it will have."""
+
+from nas_ray.zero_shot.ensemble import log_rank
+from nas_ray.zero_shot.scores import score
+
+__all__ = ["log_rank", "score"]
