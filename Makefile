@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 search: $(INSTALLED)
 	$(BIN)/nas-ray search classification --device ethos-u85-2048 --trials 60 \
-		--storage runs/digits --seed 0 --constraint 'latency_ms<=0.15'
+		--storage runs/digits --seed 0 --constraint 'latency_ms<=0.06'
 
 test: $(INSTALLED)
 	$(BIN)/ruff format --check .

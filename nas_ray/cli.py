@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _VERBS[verb](options[verb])
     except InterruptedSearchError as error:
         _show_error(error)
-        print("To resume:", shlex.join(["nas-ray", *words]))
+        print("to resume:", shlex.join(["nas-ray", *words]))
         return 130
     except NasRayError as error:
         _show_error(error)
@@ -240,36 +240,48 @@ def _load_network(text: str, shape: str | None) -> tuple[Any, Any]:
 
 def _search(options: Namespace) -> int:
     from nas_ray import load_device, search  # noqa: PLC0415 - imports Ray and torch
-    from nas_ray.report import pareto_table  # noqa: PLC0415
     from nas_ray.tune import Resources  # noqa: PLC0415
 
     constraints = [parse_constraint(text) for text in options.constraint or []]
     device = load_device(options.device)
     space, task, data = _load_task(options.task, device.hardware.parallelism_factor)
-    result = search(
-        space,
-        task,
-        data,
-        device=device,
-        constraints=constraints,
-        trials=options.trials,
-        max_epochs=options.epochs,
-        storage=options.storage,
-        seed=options.seed,
-        resources=Resources(
-            cpus_per_trial=options.cpus_per_trial,
-            gpus_per_trial=options.gpus_per_trial,
-            max_concurrent=options.max_concurrent,
-        ),
-    )
-    console = Console()
-    console.print(pareto_table(result.record))
-    folder = result.record.folder
-    for label, path in (("checkpoints", "checkpoints"), ("report", "report.html")):
-        console.print(f"{label}: {folder / path}", soft_wrap=True, highlight=False)
-    if options.json:
-        print(json.dumps({"front": _rows(result.front), "folder": str(folder)}))
+    folder = Path(options.storage or Path("runs") / options.task)
+    try:
+        search(
+            space,
+            task,
+            data,
+            device=device,
+            constraints=constraints,
+            trials=options.trials,
+            max_epochs=options.epochs,
+            storage=folder,
+            seed=options.seed,
+            resources=Resources(
+                cpus_per_trial=options.cpus_per_trial,
+                gpus_per_trial=options.gpus_per_trial,
+                max_concurrent=options.max_concurrent,
+            ),
+        )
+    except InterruptedSearchError:
+        _show_search(folder, as_json=options.json)
+        raise
+    _show_search(folder, as_json=options.json)
     return 0
+
+
+def _show_search(folder: Path, *, as_json: bool) -> None:
+    from nas_ray.record import Record  # noqa: PLC0415
+    from nas_ray.report import SearchResult, pareto_table  # noqa: PLC0415
+
+    record = Record.read(folder)
+    console = Console()
+    console.print(pareto_table(record))
+    for label, path in (("checkpoints", "checkpoints"), ("report", "report.html")):
+        console.print(f"{label}: {record.folder / path}", soft_wrap=True, highlight=False)
+    if as_json:
+        front = _rows(SearchResult(record).front)
+        print(json.dumps({"front": front, "folder": str(record.folder)}))
 
 
 def _rows(table: Any) -> list[dict[str, Any]]:

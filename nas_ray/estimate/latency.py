@@ -111,8 +111,9 @@ def fit(graphs: Sequence[Graph], latency_ms: Array, parallelism_factor: int) -> 
 
 def _regressor() -> Any:
     return HistGradientBoostingRegressor(
-        max_iter=200,
-        learning_rate=0.1,
+        max_iter=100,
+        learning_rate=0.15,
+        max_bins=64,
         max_leaf_nodes=31,
         l2_regularization=0.1,
         early_stopping=False,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nas_ray.errors import RecordError, SearchError, nearest
+from nas_ray.errors import NasRayError, RecordError, SearchError, nearest
 from nas_ray.evolution.rungs import Rungs
 from nas_ray.evolution.screen import Candidate
 from nas_ray.evolution.search import EvolutionarySearch
@@ -53,8 +53,8 @@ class Archive:
         self.batches: list[Batch] = []
         #: Set from outside to end the run; what is unfinished then stays open, to be resumed.
         self.interrupted = False
-        #: The error that ended the run, where the record could not be written.
-        self.fault: RecordError | None = None
+        #: The error that ended the run: an unwritable record, or settings that cannot work.
+        self.fault: NasRayError | None = None
         self._ready: deque[Candidate] = deque()
         self._resumable: deque[Started] = deque()
         self._numbers: dict[str, int] = {}
@@ -138,8 +138,16 @@ class Archive:
     def report(
         self, number: int, epoch: int, metrics: Mapping[str, float], checkpoint: str = ""
     ) -> bool:
-        """Take the metrics of one epoch, and whether the trial goes on."""
+        """Take the metrics of one epoch, and whether the trial goes on.
+
+        A trial without a finite value of every objective is closed as failed. Raises SearchError
+        where no trial has ever reported an objective: then its name is wrong, not the network.
+        """
         trial = self.trials[number]
+        refusal = self._refusal(trial, metrics)
+        if refusal:
+            self.finish(number, "failed", refusal)
+            return False
         if epoch not in trial.curve:
             event = {"event": "result", "trial": number, "epoch": epoch}
             self._apply({**event, "metrics": dict(metrics), "checkpoint": checkpoint})
@@ -159,11 +167,28 @@ class Archive:
         """Keep what a trained network does on data that neither training nor search saw."""
         self._apply({"event": "test", "trial": number, "metrics": dict(metrics)})
 
+    def stop_with(self, error: NasRayError) -> None:
+        """End the run because of `error`; what is unfinished stays open, to be resumed."""
+        self.interrupted = True
+        self.fault = error
+
+    def _refusal(self, trial: Trial, metrics: Mapping[str, float]) -> str:
+        """Why a report cannot be used, or nothing."""
+        known = {**trial.costs, **metrics}
+        wanted = [objective.metric for objective in self.search.objectives]
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            reason = f"objective {missing[0]!r} was not reported; {nearest(missing[0], known)}"
+            if not any(other.curve for other in self.trials.values()):
+                self.stop_with(SearchError(reason))
+                raise SearchError(reason)
+            return reason
+        broken = [name for name in wanted if not math.isfinite(known[name])]
+        return f"{broken[0]!r} must be finite, but is {known[broken[0]]}." if broken else ""
+
     def _judge(self, trial: Trial, epoch: int) -> bool:
-        values = [
-            objective.minimised(_metric(trial, epoch, objective.metric))
-            for objective in self.search.objectives
-        ]
+        metrics = {**trial.costs, **trial.curve[epoch]}
+        values = [o.minimised(metrics[o.metric]) for o in self.search.objectives]
         goes_on = self.rungs.goes_on(str(trial.number), epoch, values)
         return goes_on or trial.origin == BASELINE
 
@@ -183,8 +208,7 @@ class Archive:
         try:
             self.record.append(event)
         except RecordError as error:
-            self.interrupted = True
-            self.fault = error
+            self.stop_with(error)
             raise
 
     def _apply(self, event: Mapping[str, Any]) -> None:
@@ -214,13 +238,3 @@ class Archive:
             last = self.batches[-1]
             self.search.skip_draws(last.draws + 1)
             self._ready.extend(Candidate(**c) for c in last.survivors)
-
-
-def _metric(trial: Trial, epoch: int, name: str) -> float:
-    metrics = {**trial.costs, **trial.curve[epoch]}
-    if name not in metrics:
-        raise SearchError(
-            f"objective {name!r} was not reported by trial {trial.number}; {nearest(name, metrics)}"
-        )
-    value = metrics[name]
-    return value if math.isfinite(value) else math.inf

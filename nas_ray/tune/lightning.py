@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas_ray.errors import SearchError, nearest
+from nas_ray.errors import SearchError
 
 _PACKAGES = ("pytorch_lightning", "lightning.pytorch")
 
@@ -69,12 +69,3 @@ class EpochReport:
                     f"{trainer.current_epoch + 1}."
                 )
         return found
-
-
-def require_metric(name: str, metrics: Mapping[str, float]) -> None:
-    """Raise SearchError where an objective was not logged."""
-    if name not in metrics:
-        raise SearchError(
-            f"objective {name!r} was not logged by the LightningModule; {nearest(name, metrics)} "
-            f"Log it with self.log({name!r}, ...) in validation_step."
-        )

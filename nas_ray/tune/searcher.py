@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from nas_ray.errors import SearchError
+from nas_ray.errors import NasRayError, SearchError
 from nas_ray.evolution.archive import Archive, Started
 from nas_ray.evolution.screen import Screen
 from nas_ray.evolution.search import cost_candidates
@@ -60,6 +60,14 @@ class CascadeSearch(Searcher):
         self, trial_id: str
     ) -> dict[str, Any] | str | None:
         """The next config; None while there is none yet; FINISHED when the search is over."""
+        try:
+            return self._suggest(trial_id)
+        except NasRayError as error:
+            # Ray Tune would wrap it beyond recognition: `search` raises it from the archive.
+            self._archive.stop_with(error)
+            raise
+
+    def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         self._take(self._screening.advance(timeout_s=0))
         if self._is_over():
             return str(Searcher.FINISHED)

@@ -1,5 +1,6 @@
 """How the networks found do on data that neither training nor search has seen."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import ray
 import torch
+from ray.exceptions import RayError
 
 from nas_ray.evolution.archive import Archive
 from nas_ray.record import Trial
@@ -38,9 +40,14 @@ def test_networks(archive: Archive, trial: LightningTrial, chosen: Sequence[Tria
     while running:
         (done,), _ = ray.wait(list(running), num_returns=1)
         number = running.pop(done)
-        metrics = ray.get(done)
-        if metrics:
-            archive.add_test(number, metrics)
+        try:
+            metrics = ray.get(done)
+        except RayError as error:
+            # The search itself is done; its result must not depend on a test that breaks.
+            warnings.warn(f"trial {number} could not be tested: {error}", UserWarning, stacklevel=2)
+        else:
+            if metrics:
+                archive.add_test(number, metrics)
 
 
 @ray.remote
