@@ -44,17 +44,19 @@ class Rungs:
     def goes_on(self, trial: str, epoch: int, values: Sequence[float]) -> bool:
         """Record `trial` with its minimised objectives at `epoch`, and whether to train it further.
 
-        Between rungs every trial goes on. The same report twice gives the same answer.
+        Between rungs every trial goes on. The same report twice gives the same answer, whoever came
+        in between: a resumed trial passes again the rungs that it has passed.
         """
         if epoch not in self.epochs:
             return True
         rung = self.records.setdefault(epoch, {})
         rung[trial] = tuple(values)
-        points = np.array(list(rung.values()), dtype=float)
-        rank = dominance_rank(points)
         mine = list(rung).index(trial)
+        arrived = list(rung.values())[: mine + 1]
+        points = np.array(arrived, dtype=float)
+        rank = dominance_rank(points)
         same = np.flatnonzero(rank == rank[mine])
         crowding = crowding_distance(points[same])
         ahead = int((rank < rank[mine]).sum())
         ahead += int((crowding > crowding[same == mine]).sum())
-        return ahead < math.ceil(len(rung) / self.reduction_factor)
+        return ahead < math.ceil(len(arrived) / self.reduction_factor)

@@ -150,7 +150,9 @@ class EvolutionarySearch:
                 )
         self._pending.pop(key, None)
         self._observed[key] = Observation(
-            config=self.space.canonical(config), metrics=merged, final=final
+            config=self.space.canonical(config),
+            metrics={name: float(value) for name, value in merged.items()},  # JSON, if of numpy
+            final=final,
         )
 
     # The parts of ask, for those who cost and score elsewhere
@@ -204,7 +206,8 @@ class EvolutionarySearch:
         Raises SearchError for a constraint on something that is neither a cost nor an objective.
         """
         for candidate in candidates:
-            if candidate.costs and not self._costed:
+            # Once: the first that has costs, since one that cannot be built has none.
+            if candidate.costs and not any(known.costs for known in self._costed.values()):
                 self.check_constraints(candidate.costs)
             self._costed[self.space.key(candidate.config)] = candidate
 
@@ -326,10 +329,9 @@ def _cost_rows(
     costs: Device | Callable[[Config], Mapping[str, float]],
     configs: Sequence[Config],
 ) -> list[dict[str, float]]:
-    if isinstance(costs, Device):
-        table = costs.estimate_configs(space, configs)
-        return [
-            {str(name): float(value) for name, value in row.items()}
-            for row in table.to_dict("records")
-        ]
-    return [dict(costs(config)) for config in configs]
+    rows = (
+        costs.estimate_configs(space, configs).to_dict("records")
+        if isinstance(costs, Device)
+        else [costs(config) for config in configs]
+    )
+    return [{str(name): float(value) for name, value in row.items()} for row in rows]

@@ -18,8 +18,8 @@ _SETTINGS = {
 
 
 @contextmanager
-def ray_runtime() -> Iterator[None]:
-    """Ray for the length of a search; only a Ray started here is stopped at the end.
+def ray_runtime() -> Iterator[bool]:
+    """Ray for the length of a search, and whether it was started here; only then it is stopped.
 
     Connects where RAY_ADDRESS names a cluster (`ray job submit` sets it). A local Ray listens on
     the loopback address alone and starts no dashboard.
@@ -27,7 +27,7 @@ def ray_runtime() -> Iterator[None]:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     if ray.is_initialized():
-        yield
+        yield False
         return
     on_cluster = "RAY_ADDRESS" in os.environ
     with nullcontext() if on_cluster else _loopback_only():
@@ -41,7 +41,7 @@ def ray_runtime() -> Iterator[None]:
                 log_to_driver=False,
             )
         try:
-            yield
+            yield not on_cluster
         finally:
             ray.shutdown()
 

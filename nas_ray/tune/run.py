@@ -42,15 +42,30 @@ class Resources:
     gpus_per_trial: float = 0.0
     max_concurrent: int | None = None
 
-    def concurrent(self) -> int:
-        """How many trials may train at once on the Ray that is running."""
-        if self.max_concurrent is not None:
-            return self.max_concurrent
+    def __post_init__(self) -> None:
+        if self.cpus_per_trial < 1 or self.gpus_per_trial < 0 or (self.max_concurrent or 1) < 1:
+            raise SearchError(
+                "`cpus_per_trial >= 1`, `gpus_per_trial >= 0` and `max_concurrent >= 1` must hold, "
+                f"but got cpus_per_trial={self.cpus_per_trial}, "
+                f"gpus_per_trial={self.gpus_per_trial}, max_concurrent={self.max_concurrent}."
+            )
+
+    def concurrent(self, *, can_grow: bool) -> int:
+        """How many trials may train at once on the Ray that is running.
+
+        Raises SearchError where not even one fits and the cluster cannot grow.
+        """
         total = ray.cluster_resources()
-        fits = [total.get("CPU", 1) / max(self.cpus_per_trial, 1)]
-        if self.gpus_per_trial:
-            fits.append(total.get("GPU", 0) / self.gpus_per_trial)
-        return max(1, int(min(fits)))
+        wanted = {"CPU": float(self.cpus_per_trial), "GPU": self.gpus_per_trial}
+        for name, amount in wanted.items():
+            if amount > total.get(name, 0) and not can_grow:
+                raise SearchError(
+                    f"a trial was promised {amount:g} {name}, but this machine has "
+                    f"{total.get(name, 0):g}: no trial could ever start. Ask for less, or run on a "
+                    "cluster."
+                )
+        fits = min(total.get(name, 0) / amount for name, amount in wanted.items() if amount)
+        return self.max_concurrent or max(1, int(fits))
 
 
 def search(  # noqa: PLR0913 - the public contract: everything a search can be told
@@ -79,6 +94,11 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     Raises a NasRayError that says rule, value and way out: before anything is trained where the
     settings cannot work, `InterruptedSearchError` after Ctrl-C once everything is saved.
     """
+    if trials < 1 or max_epochs < 1:
+        raise SearchError(
+            f"trials and max_epochs must be at least 1, but got trials={trials}, "
+            f"max_epochs={max_epochs}."
+        )
     device = load_device(device) if isinstance(device, (str, Path)) else device
     evolution = EvolutionarySearch(
         space, objectives=objectives, constraints=constraints, costs=device, seed=seed
@@ -89,8 +109,11 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     )
     archive = Archive(evolution, max_epochs=max_epochs, record=record)
     trial = LightningTrial(space, task, data, device=device, max_epochs=max_epochs, seed=seed)
-    with ray_runtime(), _stopping_on_interrupt(archive):
-        _train(archive, record.folder, trial, trials, screen or Screen(), resources or Resources())
+    resources = resources or Resources()
+    with ray_runtime() as is_own, _stopping_on_interrupt(archive):
+        concurrent = resources.concurrent(can_grow=not is_own)
+        searcher = CascadeSearch(archive, trials=trials, max_concurrent=concurrent, screen=screen)
+        _train(archive, record.folder, trial, searcher, trials, resources)
         if not archive.interrupted:
             test_networks(archive, trial, _worth_testing(archive))
     result = SearchResult(record)
@@ -110,20 +133,17 @@ def _train(
     archive: Archive,
     folder: Path,
     trial: LightningTrial,
+    searcher: CascadeSearch,
     trials: int,
-    screen: Screen,
     resources: Resources,
 ) -> None:
-    concurrent = resources.concurrent()
     progress = Progress(archive, trials, Console())
     tuner = tune.Tuner(
         tune.with_resources(
             trial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
         ),
         tune_config=tune.TuneConfig(
-            search_alg=CascadeSearch(
-                archive, trials=trials, max_concurrent=concurrent, screen=screen
-            ),
+            search_alg=searcher,
             scheduler=CascadeScheduler(archive=archive),
             num_samples=-1,
             reuse_actors=True,

@@ -1,0 +1,7 @@
+"""`python -m nas_ray.cli`: the command where its script is not on the path."""
+
+import sys
+
+from nas_ray.cli.command import main
+
+sys.exit(main())

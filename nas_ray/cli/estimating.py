@@ -1,0 +1,127 @@
+"""`nas-ray estimate`, `nas-ray measure` and `nas-ray profile`."""
+
+import dataclasses
+import json
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from nas_ray.cli.options import add_device, add_json, verb_parser
+from nas_ray.device import device_folder, load_device
+
+ESTIMATE = "latency and memory of one network, subgraph by subgraph"
+MEASURE = "compile the real network: estimate and compiler side by side"
+PROFILE = "make or extend the measurement table of a device"
+_COMPILE_TIMEOUT_S = 600.0
+
+
+def estimate_parser() -> ArgumentParser:
+    """The options of `nas-ray estimate`."""
+    return _network_parser("estimate", ESTIMATE)
+
+
+def measure_parser() -> ArgumentParser:
+    """The options of `nas-ray measure`."""
+    return _network_parser("measure", MEASURE)
+
+
+def _network_parser(verb: str, description: str) -> ArgumentParser:
+    parser = verb_parser(
+        description,
+        example=f"nas-ray {verb} search_spaces.classification:space --device ethos-u85-2048",
+    )
+    parser.add_argument(
+        "network",
+        type=str,
+        help="MODULE:NAME of an nn.Module, of a function or class that makes one, or of a search "
+        "space (its baseline)",
+    )
+    add_device(parser)
+    parser.add_argument("--input", type=str, help="shape without the batch, e.g. 3x224x224")
+    add_json(parser)
+    return parser
+
+
+def run_estimate(options: Namespace) -> None:
+    """Print what the device's estimator says of a network."""
+    from nas_ray.cli.naming import load_network  # noqa: PLC0415 - imports torch
+
+    device = load_device(options.device)
+    cost = device.estimate(*load_network(options.network, options.input))
+    table = Table(title=f"{options.network} on {device.name}", caption=device.hardware.numbers)
+    for name in ("subgraph", "operators", "in", "out", "latency_ms", "memory KiB"):
+        table.add_column(name)
+    for row in cost.subgraphs:
+        table.add_row(
+            row.name,
+            row.kind,
+            "x".join(map(str, row.shape_in[1:])),
+            "x".join(map(str, row.shape_out[1:])),
+            f"{row.latency_ms:.4f}",
+            f"{row.peak_memory_bytes / 1024:.1f}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"latency_ms {cost.latency_ms:.4f} (95 % bound {cost.latency_ms_upper:.4f}), peak memory "
+        f"{cost.peak_memory_bytes / 1024:.1f} KiB, weights {cost.weight_bytes / 1024:.1f} KiB, "
+        f"{cost.macs / 1e6:.2f} M MACs",
+        highlight=False,
+    )
+    for warning in cost.warnings:
+        console.print(f"note: {warning}", markup=False, highlight=False)
+    if options.json:
+        print(json.dumps(dataclasses.asdict(cost)))
+
+
+def run_measure(options: Namespace) -> None:
+    """Print what the device's estimator and its back-end say of a network."""
+    from nas_ray.cli.naming import load_network  # noqa: PLC0415 - imports torch
+    from nas_ray.graph import trace  # noqa: PLC0415
+    from nas_ray.measure.backends import measure_network  # noqa: PLC0415
+
+    device = load_device(options.device)
+    graph = trace(*load_network(options.network, options.input))
+    cost = device.estimate_graph(graph)
+    settings = {"clock_hz": device.hardware.clock_hz, **device.hardware.measure}
+    measured = measure_network(graph, settings, timeout_s=_COMPILE_TIMEOUT_S)
+    table = Table("", "estimate", "compiler estimate", "difference", title=options.network)
+    pairs = {
+        name: (float(getattr(cost, name)), float(getattr(measured, name)))
+        for name in ("latency_ms", "peak_memory_bytes", "macs")
+    }
+    for name, (ours, theirs) in pairs.items():
+        table.add_row(name, f"{ours:.6g}", f"{theirs:.6g}", f"{ours / theirs - 1:+.1%}")
+    Console().print(table)
+    if options.json:
+        print(json.dumps({k: {"estimate": a, "compiler": b} for k, (a, b) in pairs.items()}))
+
+
+def profile_parser() -> ArgumentParser:
+    """The options of `nas-ray profile`."""
+    parser = verb_parser(PROFILE, example="nas-ray profile ./my_device --count 3000")
+    parser.add_argument("device", type=str, help="name of a shipped device, or a device folder")
+    parser.add_argument("--count", type=int, default=4000, help="subgraphs in all (default 4000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sampled subgraphs")
+    return parser
+
+
+def run_profile(options: Namespace) -> None:
+    """Measure until the table has `count` subgraphs; the same command goes on after Ctrl-C."""
+    from nas_ray.measure.profiling import profile  # noqa: PLC0415 - imports torch
+
+    folder = device_folder(options.device)
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"profiling {folder.name}", total=options.count)
+        report = profile(
+            folder,
+            options.count,
+            options.seed,
+            on_progress=lambda p: bar.update(task, completed=p.done, total=p.count),
+        )
+    for signature, reason in report.failed:
+        print(f"could not be measured: {signature}: {reason}")
+    accuracy = load_device(folder).accuracy
+    print(f"{report.table}: {report.rows} rows, {report.added} new. Held out: {accuracy}")

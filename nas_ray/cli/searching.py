@@ -1,0 +1,113 @@
+"""`nas-ray search` and `nas-ray report`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+from nas_ray.cli.options import add_device, add_json, verb_parser
+from nas_ray.device import load_device
+from nas_ray.errors import InterruptedSearchError
+from nas_ray.record import Record
+from nas_ray.report import SearchResult, pareto_table
+
+SEARCH = "find and train the networks with the best trade-offs"
+REPORT = "write the report page of a search"
+
+
+def search_parser() -> ArgumentParser:
+    """The options of `nas-ray search`."""
+    parser = verb_parser(
+        SEARCH,
+        example="nas-ray search classification --device ethos-u85-2048 --trials 60 "
+        "--storage runs/digits --seed 0 --constraint 'latency_ms<=0.2'",
+    )
+    parser.add_argument(
+        "task",
+        type=str,
+        help="a shipped task (classification) or a module that has space, task and data",
+    )
+    add_device(parser)
+    parser.add_argument("--trials", type=int, default=60, help="networks to train (default 60)")
+    parser.add_argument("--epochs", type=int, default=9, help="epochs at most (default 9)")
+    parser.add_argument(
+        "--constraint",
+        type=str,
+        action="append",
+        help="a bound such as 'latency_ms<=0.2' or 'peak_memory_bytes<=200000'; may be repeated",
+    )
+    parser.add_argument(
+        "--storage",
+        type=str,
+        help="folder of the search (default runs/TASK); the same folder again resumes",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="one seed for everything (default 0)")
+    parser.add_argument("--cpus-per-trial", type=int, default=1, help="threads of a trial")
+    parser.add_argument("--gpus-per-trial", type=float, default=0.0, help="e.g. 0.25")
+    parser.add_argument("--max-concurrent", type=int, help="trials at once (default: all that fit)")
+    add_json(parser)
+    return parser
+
+
+def run_search(options: Namespace) -> None:
+    """Search, then show the front and where everything is; after Ctrl-C what there is of it."""
+    from nas_ray.cli.naming import load_task, parse_constraint  # noqa: PLC0415 - imports torch
+    from nas_ray.tune import Resources, search  # noqa: PLC0415 - imports Ray
+
+    constraints = [parse_constraint(text) for text in options.constraint or []]
+    device = load_device(options.device)
+    space, task, data = load_task(options.task, channel_multiple=device.hardware.parallelism_factor)
+    folder = Path(options.storage or Path("runs") / options.task)
+    try:
+        search(
+            space,
+            task,
+            data,
+            device=device,
+            constraints=constraints,
+            trials=options.trials,
+            max_epochs=options.epochs,
+            storage=folder,
+            seed=options.seed,
+            resources=Resources(
+                cpus_per_trial=options.cpus_per_trial,
+                gpus_per_trial=options.gpus_per_trial,
+                max_concurrent=options.max_concurrent,
+            ),
+        )
+    except InterruptedSearchError:
+        _show(Record.read(folder), as_json=options.json)
+        raise
+    _show(Record.read(folder), as_json=options.json)
+
+
+def report_parser() -> ArgumentParser:
+    """The options of `nas-ray report`."""
+    parser = verb_parser(REPORT, example="nas-ray report runs/digits --to report.html")
+    parser.add_argument("run", type=str, help="folder of a search")
+    parser.add_argument("--to", type=str, help="the page to write (default RUN/report.html)")
+    add_json(parser)
+    return parser
+
+
+def run_report(options: Namespace) -> None:
+    """Write the page anew from the record, of a search that runs or has ended."""
+    record = Record.read(options.run)
+    page = Path(options.to).absolute() if options.to else None
+    SearchResult(record).report(page or record.folder / "report.html")
+    _show(record, page=page, as_json=options.json)
+
+
+def _show(record: Record, *, page: Path | None = None, as_json: bool) -> None:
+    console = Console()
+    console.print(pareto_table(record))
+    page = page or record.folder / "report.html"
+    for label, path in (("checkpoints", record.folder / "checkpoints"), ("report", page)):
+        console.print(f"{label}: {path}", soft_wrap=True, highlight=False)
+    if as_json:
+        rows: list[dict[str, Any]] = json.loads(
+            SearchResult(record).front.to_json(orient="records")
+        )
+        print(json.dumps({"front": rows, "folder": str(record.folder), "report": str(page)}))
