@@ -68,12 +68,16 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """One pass of the pre-filter: how many were costed, feasible, scored; who is to be trained."""
+    """One pass of the pre-filter: how many were costed, feasible, scored; who is to be trained.
+
+    `unbuildable` counts the configs that no network could be made of, by their reason.
+    """
 
     draws: int
     costed: int
     feasible: int
     scored: int
+    unbuildable: Mapping[str, int] = field(default_factory=dict)
     survivors: tuple[Mapping[str, Any], ...] = ()
 
 

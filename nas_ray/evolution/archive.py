@@ -7,7 +7,7 @@ Tune would save a searcher and forget its scheduler; here neither has anything o
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from nas_ray.errors import NasRayError, RecordError, SearchError, nearest
@@ -101,10 +101,9 @@ class Archive:
 
     def add_batch(self, batch: Batch, survivors: Sequence[Candidate]) -> None:
         """Take what the pre-filter let through."""
-        self._write(
-            {"event": "batch", **asdict(batch), "survivors": [asdict(c) for c in survivors]}
-        )
-        self.batches.append(batch)
+        kept = replace(batch, survivors=tuple(asdict(c) for c in survivors))
+        self._write({"event": "batch", **asdict(kept)})
+        self.batches.append(kept)
         self._ready.extend(survivors)
 
     def _start(self, candidate: Candidate, origin: str) -> Started:
@@ -175,10 +174,10 @@ class Archive:
     def _refusal(self, trial: Trial, metrics: Mapping[str, float]) -> str:
         """Why a report cannot be used, or nothing."""
         known = {**trial.costs, **metrics}
-        wanted = [objective.metric for objective in self.search.objectives]
+        wanted = [w.metric for w in (*self.search.objectives, *self.search.constraints)]
         missing = [name for name in wanted if name not in known]
         if missing:
-            reason = f"objective {missing[0]!r} was not reported; {nearest(missing[0], known)}"
+            reason = f"{missing[0]!r} was not reported; {nearest(missing[0], known)}"
             if not any(other.curve for other in self.trials.values()):
                 self.stop_with(SearchError(reason))
                 raise SearchError(reason)
@@ -223,18 +222,24 @@ class Archive:
             self.search.admit(
                 Candidate(config=dict(trial.config), costs=trial.costs, scores=trial.scores)
             )
+        losing = []
         # Rungs compare each trial with those before it, so reports are replayed as they came.
         for event in record.events():
             if event["event"] == "result":
-                self._judge(self.trials[event["trial"]], event["epoch"])
+                if not self._judge(self.trials[event["trial"]], event["epoch"]):
+                    losing.append(event["trial"])
             elif event["event"] == "end":
                 self._tell(self.trials[event["trial"]])
+        # A crash may have come between the report that lost and the end of the trial.
+        for number in losing:
+            self.finish(number, "stopped")
         self._resumable.extend(
             Started(number=t.number, config=t.config, checkpoint=t.checkpoint)
             for t in self.trials.values()
             if t.status == "running"
         )
-        if self.batches:
-            last = self.batches[-1]
-            self.search.skip_draws(last.draws + 1)
-            self._ready.extend(Candidate(**c) for c in last.survivors)
+        for batch in self.batches:
+            self.search.skip_draws(batch.draws + 1)
+            waiting = [Candidate(**c) for c in batch.survivors]
+            key = self.search.space.key
+            self._ready.extend(c for c in waiting if not self.search.is_known(key(c.config)))

@@ -1,8 +1,9 @@
 """Where new candidates come from: parents from the archive, moves from the space.
 
 Steady state, no generations: at any moment the archive of what was observed is ranked by
-non-dominated sorting and crowding (NSGA-II, Deb et al., 2002), parents win tournaments, children
-are mutations and crossovers, and a share of fresh random configs keeps the search open.
+non-dominated sorting and crowding (NSGA-II, Deb et al., 2002), the best few of it win tournaments
+and become parents, children are mutations and crossovers, and a share of fresh random configs keeps
+the search open.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,9 @@ import numpy as np
 from nas_ray.pareto import Points, crowding_distance, dominance_rank
 from nas_ray.space import Config, SearchSpace
 
+#: How many of the archive can be parents. It only grows: tournaments over all of it would select
+#: too little to outweigh what mutations spoil, and the search would be no better than random.
+POPULATION = 16
 RANDOM_SHARE = 0.25
 CROSSOVER_SHARE = 0.25
 #: How often a draw may repeat something known before it is given up; small spaces are then walked.
@@ -33,12 +37,12 @@ def propose(
     candidates are random. Fewer than `count` come back only where the space is nearly used up;
     none when it is.
     """
-    order = _tournament_order(points)
+    ranked = [parents[i] for i in _best_first(points)[:POPULATION]]
     fresh: dict[str, Config] = {}
     for _ in range(ATTEMPTS_PER_CANDIDATE * count):
         if len(fresh) == count:
             break
-        config = _child(space, parents, order, rng)
+        config = _child(space, ranked, rng)
         key = space.key(config)
         if key not in fresh and not is_known(key):
             fresh[key] = config
@@ -58,8 +62,8 @@ def _walk(
             fresh[key] = config
 
 
-def _tournament_order(points: Points) -> np.ndarray:
-    """Position `(N,)` of each parent from best (0) to worst: front first, then the less crowded."""
+def _best_first(points: Points) -> np.ndarray:
+    """Indices `(N,)` of the parents, best first: by front, within a front the less crowded."""
     if len(points) == 0:
         return np.empty(0, dtype=np.int64)
     rank = dominance_rank(points)
@@ -67,24 +71,20 @@ def _tournament_order(points: Points) -> np.ndarray:
     for front in np.unique(rank):
         members = rank == front
         crowding[members] = crowding_distance(points[members])
-    position = np.empty(len(points), dtype=np.int64)
-    position[np.lexsort((-crowding, rank))] = np.arange(len(points))
-    return position
+    return np.lexsort((-crowding, rank))
 
 
-def _child(
-    space: SearchSpace, parents: Sequence[Config], order: np.ndarray, rng: np.random.Generator
-) -> Config:
-    if not parents or rng.random() < RANDOM_SHARE:
+def _child(space: SearchSpace, ranked: Sequence[Config], rng: np.random.Generator) -> Config:
+    """One new config; the parents in `ranked` are best first."""
+    if not ranked or rng.random() < RANDOM_SHARE:
         return space.sample(rng)
-    first = parents[_winner(order, rng)]
+    first = ranked[_winner(len(ranked), rng)]
     if rng.random() < CROSSOVER_SHARE:
-        second = parents[_winner(order, rng)]
+        second = ranked[_winner(len(ranked), rng)]
         return space.crossover(first, second, rng)
     return space.mutate(first, rng, edits=int(rng.integers(1, 3)))
 
 
-def _winner(order: np.ndarray, rng: np.random.Generator) -> int:
+def _winner(count: int, rng: np.random.Generator) -> int:
     """The better of two parents drawn at random."""
-    pair = rng.integers(len(order), size=2)
-    return int(pair[np.argmin(order[pair])])
+    return int(rng.integers(count, size=2).min())

@@ -77,8 +77,8 @@ class EvolutionarySearch:
     def ask(self) -> Config:
         """The next config to evaluate; it is pending until it is told.
 
-        Raises StopIteration when every feasible network has been asked for, and InfeasibleError
-        when none could be found that meets the constraints.
+        Raises StopIteration when no further feasible network could be found (in a small space: when
+        every one has been asked for), and InfeasibleError when none was ever found.
         """
         for _ in range(ROUNDS):
             configs = self.candidates(BATCH if self.costs is not None else 1)
@@ -136,16 +136,15 @@ class EvolutionarySearch:
         key = self.space.key(config)
         known = self._pending.get(key) or self._costed.get(key)
         merged = {**(known.costs if known else {}), **metrics}
-        for objective in self.objectives:
-            value = merged.get(objective.metric)
-            if value is None:
+        for wanted in (*self.objectives, *self.constraints):
+            if merged.get(wanted.metric) is None:
+                role = "objective" if isinstance(wanted, Objective) else "constraint"
                 raise SearchError(
-                    f"objective {objective.metric!r} was not told; "
-                    f"{nearest(objective.metric, merged)}"
+                    f"{role} {wanted.metric!r} was not told; {nearest(wanted.metric, merged)}"
                 )
-            if not math.isfinite(value):
+            if not math.isfinite(merged[wanted.metric]):
                 raise SearchError(
-                    f"objective {objective.metric!r} must be finite, but got {value} for "
+                    f"{wanted.metric!r} must be finite, but got {merged[wanted.metric]} for "
                     f"{config}. Tell a failed evaluation with tell_failed(config)."
                 )
         self._pending.pop(key, None)

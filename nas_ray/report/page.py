@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from nas_ray.report.settings import constraints_of, objectives_of, settings_of
 from nas_ray.report.tables import front_table, funnel
 
 _SAME, _NOT_IN_USE = "·", "–"
+_REASONS_SHOWN = 10
 
 
 def write_page(record: Record, path: str | Path) -> None:
@@ -103,6 +105,7 @@ def _funnel(record: Record) -> Html:
     counts = funnel(record)
     rows = [
         ("candidates costed", counts.costed),
+        ("of these without a network: their build failed", counts.unbuildable),
         ("of these within the constraints", counts.feasible),
         ("of these scored without training", counts.scored),
         ("trained (with the baseline)", counts.trained),
@@ -163,15 +166,25 @@ def _curves(record: Record) -> Html:
 
 def _failures(record: Record) -> Html:
     failed = [t for t in record.trials().values() if t.status == "failed"]
+    parts = [_unbuildable(record)]
     if not failed:
-        return section("Failures", paragraph("No trial failed."))
-    parts = []
+        parts.append(paragraph("No trial failed."))
     for trial in failed:
         lines = trial.error.strip().splitlines() or ["no reason was recorded"]
         config = "\n".join(f"{name}: {value}" for name, value in trial.config.items())
         text = f"{trial.error.strip()}\n\nconfig:\n{config}"
         parts.append(details(f"trial {trial.number}: {lines[-1]}", preformatted(text)))
     return section("Failures", *parts)
+
+
+def _unbuildable(record: Record) -> Html:
+    reasons: Counter[str] = Counter()
+    for batch in record.batches():
+        reasons.update(batch.unbuildable)
+    if not reasons:
+        return paragraph("Every config could be built.")
+    shown = "\n\n".join(reason for reason, _ in reasons.most_common(_REASONS_SHOWN))
+    return details(f"{reasons.total()} configs could not be built", preformatted(shown))
 
 
 def _checkpoints(record: Record) -> Html:

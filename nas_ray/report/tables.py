@@ -99,11 +99,12 @@ def cost_names(record: Record) -> list[str]:
 class Funnel:
     """How many networks came how far.
 
-    The pre-filter costed, found feasible and scored; of the trials started for training (the
-    baseline among them), each is completed, stopped early, failed or still running.
+    The pre-filter costed, could not build, found feasible and scored; of the trials started for
+    training (the baseline among them), each is completed, stopped early, failed or still running.
     """
 
     costed: int
+    unbuildable: int
     feasible: int
     scored: int
     trained: int
@@ -119,6 +120,7 @@ def funnel(record: Record) -> Funnel:
     statuses = [trial.status for trial in record.trials().values()]
     return Funnel(
         costed=sum(batch.costed for batch in batches),
+        unbuildable=sum(sum(batch.unbuildable.values()) for batch in batches),
         feasible=sum(batch.feasible for batch in batches),
         scored=sum(batch.scored for batch in batches),
         trained=len(statuses),

@@ -43,7 +43,8 @@ class Resources:
     max_concurrent: int | None = None
 
     def __post_init__(self) -> None:
-        if self.cpus_per_trial < 1 or self.gpus_per_trial < 0 or (self.max_concurrent or 1) < 1:
+        concurrent = 1 if self.max_concurrent is None else self.max_concurrent
+        if self.cpus_per_trial < 1 or self.gpus_per_trial < 0 or concurrent < 1:
             raise SearchError(
                 "`cpus_per_trial >= 1`, `gpus_per_trial >= 0` and `max_concurrent >= 1` must hold, "
                 f"but got cpus_per_trial={self.cpus_per_trial}, "
@@ -116,10 +117,10 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
         _train(archive, record.folder, trial, searcher, trials, resources)
         if not archive.interrupted:
             test_networks(archive, trial, _worth_testing(archive))
-    result = SearchResult(record)
-    result.report(record.folder / REPORT)
     if archive.fault is not None:
         raise archive.fault
+    result = SearchResult(record)
+    result.report(record.folder / REPORT)
     if archive.interrupted:
         raise InterruptedSearchError(
             f"stopped by hand after {archive.finished} of {trials} trials. The front and the "
@@ -155,15 +156,22 @@ def _train(
             verbose=0,
             callbacks=[progress],
             stop=_StopWhenInterrupted(archive),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            # Two: Ray deletes the older one before the journal names the newer one.
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
         ),
     )
     try:
         tuner.fit()
-    except Exception:
-        # Ray Tune wraps what its hooks raise; the archive has kept the error itself.
+    except tune.TuneError as error:
+        # Ray Tune wraps what its hooks raise; the archive has kept an error of ours itself.
         if archive.fault is None:
-            raise
+            last = str(error).strip().splitlines()[-1]
+            archive.stop_with(
+                SearchError(
+                    f"Ray Tune gave up: {last}. Everything up to here is kept in {folder}; once "
+                    "the cause is mended, the same command goes on."
+                )
+            )
     finally:
         progress.close()
 

@@ -5,9 +5,10 @@ idle cached worker of a reused trial keeps its CPU and tasks that wait for one w
 many run at once is capped here instead.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ import ray
 import torch
 
 from nas_ray import zero_shot
-from nas_ray.errors import NasRayError
 from nas_ray.evolution.screen import Candidate, Screen, violation, worth_scoring, worth_training
 from nas_ray.evolution.search import Costs, EvolutionarySearch, cost_candidates
 from nas_ray.record import Batch
@@ -44,18 +44,21 @@ def _score(space: SearchSpace, candidates: Sequence[Candidate], seed: int) -> li
 def score_candidate(space: SearchSpace, candidate: Candidate, seed: int) -> Candidate:
     """`candidate` with the zero-shot scores of its untrained network on random inputs.
 
-    Weights and inputs come from `seed`, so a candidate scores the same wherever it is scored.
+    Weights and inputs come from `seed`, so a candidate scores the same wherever it is scored. A
+    score that cannot be computed is left out and ranks lowest; a network that cannot even run may
+    still be trained, so that what it raises is told as the failure of a trial.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = space.build(candidate.config)
         shape = space.example_input(candidate.config).shape
         inputs = torch.randn(SCORING_BATCH, *shape[1:])
-    try:
-        scores = zero_shot.score(network, inputs)
-    except NasRayError as error:
-        return Candidate(config=candidate.config, costs=candidate.costs, error=str(error))
-    return Candidate(config=candidate.config, costs=candidate.costs, scores=scores)
+    scores = {}
+    for function in zero_shot.SCORES:
+        # A network may raise anything; what it says then is heard when it is trained.
+        with suppress(Exception):
+            scores[function.__name__] = function(network, inputs)
+    return replace(candidate, scores=scores)
 
 
 class Screening:
@@ -131,9 +134,14 @@ class Screening:
                 SCORED_PER_TASK,
                 lambda chunk: _score.remote(space, chunk, self._search.seed),
             )
-        sound = [c for c in scored if not c.error]
-        survivors = worth_training(sound, self._search.objectives, self._screen, rng)
-        batch = Batch(draws=draws, costed=len(costed), feasible=len(feasible), scored=len(scored))
+        survivors = worth_training(scored, self._search.objectives, self._screen, rng)
+        batch = Batch(
+            draws=draws,
+            costed=len(costed),
+            feasible=len(feasible),
+            scored=len(scored),
+            unbuildable=dict(Counter(c.error for c in costed if c.error)),
+        )
         return Pass(batch=batch, survivors=tuple(survivors))
 
     def _spread(

@@ -1,6 +1,6 @@
 """Zero-shot scores: what an untrained network says about the accuracy it will have."""
 
 from nas_ray.zero_shot.ensemble import log_rank
-from nas_ray.zero_shot.scores import score
+from nas_ray.zero_shot.scores import SCORES, score
 
-__all__ = ["log_rank", "score"]
+__all__ = ["SCORES", "log_rank", "score"]

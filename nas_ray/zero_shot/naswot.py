@@ -26,8 +26,7 @@ def naswot(network: nn.Module, batch: Tensor) -> float:
     """
     check_batch(batch, samples=2)
     weights = stand_ins(network)
-    codes = _Codes(len(batch))
-    with torch.inference_mode(mode=False), torch.no_grad(), codes:
+    with torch.inference_mode(mode=False), torch.no_grad(), _Codes(len(batch)) as codes:
         run(network, weights, batch.detach().clone())
     if not codes.units:
         raise ScoreError(

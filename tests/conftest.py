@@ -1,0 +1,30 @@
+"""What several test modules share: one Ray for all of them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nas_ray.device import Device, device_folder, load_device
+from nas_ray.measure.table import read_text, table_path
+from nas_ray.tune.local import ray_runtime
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    """A Ray on this machine, started as a search starts it; searches inside use it."""
+    # Workers import tiny_job too.
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    with ray_runtime():
+        yield
+
+
+@pytest.fixture(scope="session")
+def small_device(tmp_path_factory) -> Device:
+    """The shipped device with every twentieth row of its table: fitted in no time, less exact."""
+    shipped, folder = device_folder("ethos-u85-2048"), tmp_path_factory.mktemp("small_device")
+    (folder / "device.toml").write_text((shipped / "device.toml").read_text())
+    head, *rows = read_text(table_path(shipped)).splitlines(keepends=True)
+    (folder / "measurements.csv").write_text("".join([head, *rows[::20]]))
+    return load_device(folder)

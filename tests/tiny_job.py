@@ -1,0 +1,129 @@
+"""A search small enough for a test, with networks that misbehave where a test wants them to.
+
+A module of its own, because Ray's workers import what they run. `kind` says how a network behaves.
+"""
+
+import os
+import time
+
+import torch
+from torch import nn
+
+from nas_ray import Categorical, Channels, Ordinal, SearchSpace
+from trainables.classification import Digits, ImageClassifier
+
+
+class NaNAfterOneEpoch(nn.Module):
+    """Logits that are numbers for the batches of one epoch and no numbers after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+        self.batches = 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.batches += self.training
+        spoilt = float("nan") if self.batches > 8 else 1.0
+        return self.linear(images.flatten(1)) * spoilt
+
+
+class DiesInTraining(nn.Module):
+    """Takes its process with it at the first training step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            os._exit(1)
+        return self.linear(images.flatten(1))
+
+
+def build(config: dict) -> nn.Module:
+    kind = config.get("kind", "sound")
+    if kind == "raises":
+        raise RuntimeError("no such network")
+    if kind == "no_module":
+        return "a network"
+    if kind == "nan":
+        return NaNAfterOneEpoch()
+    if kind == "dies":
+        return DiesInTraining()
+    outputs = 7 if kind == "wrong_outputs" else 10
+    layers: list[nn.Module] = []
+    channels = 1
+    for _ in range(config["depth"]):
+        kernel = config["kernel"]
+        layers += [
+            nn.Conv2d(channels, config["width"], kernel, padding=kernel // 2),
+            nn.BatchNorm2d(config["width"], momentum=0.3),
+            nn.ReLU(),
+        ]
+        channels = config["width"]
+    return nn.Sequential(*layers, nn.MaxPool2d(4), nn.Flatten(), nn.Linear(4 * channels, outputs))
+
+
+def example_input(config: dict) -> torch.Tensor:
+    return torch.zeros(1, 1, 8, 8)
+
+
+def space(name: str = "tiny") -> SearchSpace:
+    """72 small networks."""
+    return SearchSpace(
+        name=name,
+        choices={
+            "width": Channels(8, 64, multiple=8),
+            "depth": Ordinal(1, 2, 3),
+            "kernel": Ordinal(1, 3, 5),
+        },
+        build=build,
+        example_input=example_input,
+        baseline={"width": 32, "depth": 2, "kernel": 3},
+    )
+
+
+def unsound_space(*kinds: str) -> SearchSpace:
+    """One sound network and one of each kind: so few that a search trains them all."""
+    return SearchSpace(
+        name="unsound",
+        choices={
+            "width": Categorical(8),
+            "depth": Categorical(1),
+            "kernel": Categorical(3),
+            "kind": Categorical("sound", *kinds),
+        },
+        build=build,
+        example_input=example_input,
+    )
+
+
+def task(network: nn.Module) -> ImageClassifier:
+    return ImageClassifier(network, num_classes=10)
+
+
+class SlowClassifier(ImageClassifier):
+    """Trains as slowly as it takes to be interrupted."""
+
+    def on_train_epoch_start(self) -> None:
+        time.sleep(0.3)
+
+
+def slow_task(network: nn.Module) -> SlowClassifier:
+    return SlowClassifier(network, num_classes=10)
+
+
+class Unlogged(ImageClassifier):
+    """Logs under another name than the search looks for."""
+
+    def validation_step(self, batch) -> None:
+        logits, labels = batch[0], batch[1]
+        self.log("acuracy", (self(logits).argmax(1) == labels).float().mean())
+
+
+def unlogged_task(network: nn.Module) -> Unlogged:
+    return Unlogged(network, num_classes=10)
+
+
+def data() -> Digits:
+    return Digits(batch_size=128)
