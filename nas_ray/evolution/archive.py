@@ -174,7 +174,8 @@ class Archive:
     def _refusal(self, trial: Trial, metrics: Mapping[str, float]) -> str:
         """Why a report cannot be used, or nothing."""
         known = {**trial.costs, **metrics}
-        wanted = [w.metric for w in (*self.search.objectives, *self.search.constraints)]
+        wanted = [objective.metric for objective in self.search.objectives]
+        wanted += [constraint.metric for constraint in self.search.constraints]
         missing = [name for name in wanted if name not in known]
         if missing:
             reason = f"{missing[0]!r} was not reported; {nearest(missing[0], known)}"

@@ -136,15 +136,13 @@ class EvolutionarySearch:
         key = self.space.key(config)
         known = self._pending.get(key) or self._costed.get(key)
         merged = {**(known.costs if known else {}), **metrics}
-        for wanted in (*self.objectives, *self.constraints):
-            if merged.get(wanted.metric) is None:
-                role = "objective" if isinstance(wanted, Objective) else "constraint"
+        wanted = {c.metric: "constraint" for c in self.constraints}
+        for name, role in {**wanted, **{o.metric: "objective" for o in self.objectives}}.items():
+            if merged.get(name) is None:
+                raise SearchError(f"{role} {name!r} was not told; {nearest(name, merged)}")
+            if not math.isfinite(merged[name]):
                 raise SearchError(
-                    f"{role} {wanted.metric!r} was not told; {nearest(wanted.metric, merged)}"
-                )
-            if not math.isfinite(merged[wanted.metric]):
-                raise SearchError(
-                    f"{wanted.metric!r} must be finite, but got {merged[wanted.metric]} for "
+                    f"{role} {name!r} must be finite, but got {merged[name]} for "
                     f"{config}. Tell a failed evaluation with tell_failed(config)."
                 )
         self._pending.pop(key, None)
