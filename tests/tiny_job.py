@@ -125,5 +125,20 @@ def unlogged_task(network: nn.Module) -> Unlogged:
     return Unlogged(network, num_classes=10)
 
 
+class ReportsItsProcess(ImageClassifier):
+    """Logs which process it is trained in, and with how many threads."""
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict({"process": float(os.getpid()), "threads": float(torch.get_num_threads())})
+
+
+def process_task(network: nn.Module) -> ReportsItsProcess:
+    return ReportsItsProcess(network, num_classes=10)
+
+
+def no_task(network: nn.Module) -> nn.Module:
+    return network
+
+
 def data() -> Digits:
     return Digits(batch_size=128)

@@ -44,7 +44,7 @@ def read_hardware(path: Path) -> Hardware:
     """The accelerator described by the device.toml at `path`.
 
     Raises DeviceError for a file that cannot be read, a missing key, a value of another type or
-    a number that is not above 0.
+    a number out of range: `additivity` and `size_bytes` may be 0, all others are above it.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -62,8 +62,8 @@ def read_hardware(path: Path) -> Hardware:
         weight_bytes=_positive(path, number_format, "weight_bytes", int),
         activation_bytes=_positive(path, number_format, "activation_bytes", int),
         bias_bytes=_positive(path, number_format, "bias_bytes", int),
-        additivity=_value(path, document, "additivity", float),
-        memories={name: _memory(path, values) for name, values in memories.items()},
+        additivity=_at_least_0(path, document, "additivity", float),
+        memories={name: _memory(path, _value(path, memories, name, dict)) for name in memories},
         measure=_value(path, document, "measure", dict),
     )
 
@@ -71,7 +71,7 @@ def read_hardware(path: Path) -> Hardware:
 def _memory(path: Path, values: Mapping[str, Any]) -> Memory:
     return Memory(
         bandwidth_bytes_per_s=_positive(path, values, "bandwidth_bytes_per_s", float),
-        size_bytes=_value(path, values, "size_bytes", int),
+        size_bytes=_at_least_0(path, values, "size_bytes", int),
     )
 
 
@@ -97,4 +97,11 @@ def _positive(path: Path, section: Mapping[str, Any], key: str, kind: type) -> A
     value = _value(path, section, key, kind)
     if not 0 < value < float("inf"):
         raise DeviceError(f"{path}: {key} must be above 0 and finite, but got {value!r}.")
+    return value
+
+
+def _at_least_0(path: Path, section: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = _value(path, section, key, kind)
+    if not 0 <= value < float("inf"):
+        raise DeviceError(f"{path}: {key} must be at least 0 and finite, but got {value!r}.")
     return value

@@ -136,7 +136,8 @@ def _physics(graphs: Sequence[Graph], latency_ms: Array, factor: int) -> Array:
 def _inputs(graphs: Sequence[Graph], factor: int, coefficients: Array) -> tuple[Array, Array]:
     """The prior in ms `(G,)` and the features `(G, F)`, the prior's logarithm first."""
     table = operator_table(graphs)
-    prior = np.maximum(prior_terms(table, factor) @ coefficients, 1e-9)
+    # Not a matrix product: BLAS rounds a row differently in batches of different size.
+    prior = np.maximum((prior_terms(table, factor) * coefficients).sum(axis=1), 1e-9)
     return prior, np.column_stack([np.log(prior), features(table, factor)])
 
 

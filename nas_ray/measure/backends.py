@@ -16,18 +16,26 @@ BACKENDS: Mapping[str, Backend] = {"vela": vela}
 
 
 def read_settings(path: Path) -> tuple[dict[str, Any], int]:
-    """The section [measure] of a device.toml with its clock, and the parallelism factor."""
+    """The section [measure] of a device.toml with its clock, and the parallelism factor.
+
+    Raises DeviceError where one of them is missing or of another type.
+    """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-        settings = {"clock_hz": document["clock_hz"], **document["measure"]}
-        return settings, int(document["parallelism_factor"])
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        clock_hz, section = document["clock_hz"], document["measure"]
+        factor = document["parallelism_factor"]
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DeviceError(f"{path}: cannot be read: {error}.") from error
     except KeyError as error:
         raise DeviceError(
             f"{path}: {error} is missing. Profiling needs clock_hz, parallelism_factor and the "
             "section [measure] with its backend; copy those of a shipped device."
         ) from error
+    if type(factor) is not int or factor < 1:
+        raise DeviceError(f"{path}: parallelism_factor must be an int above 0, but got {factor!r}.")
+    if not isinstance(section, dict):
+        raise DeviceError(f"{path}: measure must be a section, but got {section!r}.")
+    return {"clock_hz": clock_hz, **section}, factor
 
 
 def backend_of(settings: Mapping[str, Any]) -> Backend:

@@ -1,6 +1,7 @@
 """A back-end in a process of its own: a crash or a hang costs one answer, not the caller."""
 
 import multiprocessing
+import pickle
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
@@ -45,16 +46,28 @@ class Worker:
         # spawn: a forked child would inherit the locks of torch's threads.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, self._backend, dict(self._settings)), daemon=True
-        )
-        self._process.start()
+        arguments = (theirs, self._backend, dict(self._settings))
+        process = context.Process(target=_serve, args=arguments, daemon=True)
+        try:
+            process.start()
+        except (AttributeError, TypeError, pickle.PicklingError) as error:
+            raise _not_importable(f"cannot be sent to a process of its own: {error}") from error
+        self._process, self._pipe = process, ours
         theirs.close()
-        if not ours.poll(_START_TIMEOUT_S) or ours.recv() != "ready":
-            self._stop()
-            raise MeasureError(f"the measuring process did not start in {_START_TIMEOUT_S:g} s.")
-        self._pipe = ours
+        self._await_ready(ours)
         return ours
+
+    def _await_ready(self, pipe: Connection) -> None:
+        reason = f"did not start within {_START_TIMEOUT_S:g} s"
+        try:
+            if pipe.poll(_START_TIMEOUT_S):
+                pipe.recv()
+                return
+        except (EOFError, ConnectionResetError):
+            self._process.join()
+            reason = f"ended before it began (exit code {self._process.exitcode})"
+        self._stop()
+        raise _not_importable(f"{reason}; its standard error says why")
 
     def _stop(self) -> None:
         if self._process is not None:
@@ -63,6 +76,13 @@ class Worker:
         if self._pipe is not None:
             self._pipe.close()
         self._process = self._pipe = None
+
+
+def _not_importable(what: str) -> MeasureError:
+    return MeasureError(
+        f"the measuring process {what}. A back-end must be a function of a module that can be "
+        "imported, and a script must call it under `if __name__ == '__main__':`."
+    )
 
 
 def _serve(pipe: Connection, backend: Backend, settings: Mapping[str, Any]) -> None:

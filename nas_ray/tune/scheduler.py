@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from nas_ray.errors import SearchError, nearest
 from nas_ray.evolution.archive import Archive
 from nas_ray.evolution.rungs import Rungs
 from nas_ray.objective import Objective
@@ -35,6 +36,11 @@ class CascadeScheduler(FIFOScheduler):
         reduction_factor: int = 3,
         archive: Archive | None = None,
     ) -> None:
+        if (archive is None) == (not objectives):
+            raise SearchError(
+                "a CascadeScheduler takes `objectives` and `max_epochs`, or else the `archive` of "
+                f"a CascadeSearch, but got objectives={tuple(objectives)} and archive={archive!r}."
+            )
         super().__init__()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
         self._archive = archive
         self._objectives = tuple(objectives) if archive is None else archive.search.objectives
@@ -60,6 +66,12 @@ class CascadeScheduler(FIFOScheduler):
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def _judge_alone(self, trial: Trial, result: Mapping[str, Any]) -> bool:
+        for objective in self._objectives:
+            if objective.metric not in result:
+                raise SearchError(
+                    f"objective {objective.metric!r} was not reported by trial {trial.trial_id}; "
+                    f"{nearest(objective.metric, numbers_in(result))}"
+                )
         values = [o.minimised(result[o.metric]) for o in self._objectives]
         return self._rungs.goes_on(trial.trial_id, result["training_iteration"], values)
 
