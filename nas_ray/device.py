@@ -183,7 +183,8 @@ def _fitted(packed_table: bytes, parallelism_factor: int, additivity: float) -> 
 
 def _traced(space: Buildable, config: Mapping[str, Any]) -> Graph:
     with torch.device("meta"):
-        return trace(space.build(config), space.example_input(config))
+        network, example_input = space.build(config), space.example_input(config)
+    return trace(network, example_input)
 
 
 def _warnings(graph: Graph, rows: Iterable[SubgraphCost]) -> tuple[str, ...]:

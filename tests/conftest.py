@@ -21,10 +21,16 @@ def local_ray() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def small_device(tmp_path_factory) -> Device:
+def small_device_folder(tmp_path_factory) -> Path:
     """The shipped device with every twentieth row of its table: fitted in no time, less exact."""
     shipped, folder = device_folder("ethos-u85-2048"), tmp_path_factory.mktemp("small_device")
     (folder / "device.toml").write_text((shipped / "device.toml").read_text())
     head, *rows = read_text(table_path(shipped)).splitlines(keepends=True)
     (folder / "measurements.csv").write_text("".join([head, *rows[::20]]))
-    return load_device(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_device(small_device_folder) -> Device:
+    """The device in that folder."""
+    return load_device(small_device_folder)

@@ -84,7 +84,7 @@ def _meta_state(model: nn.Module) -> dict[str, torch.Tensor]:
     ]
     for _, value in named:
         if id(value) not in made:
-            made[id(value)] = torch.empty_like(value, device="meta", requires_grad=False)
+            made[id(value)] = _empty(value)
     return {name: made[id(value)] for name, value in named}
 
 
@@ -196,10 +196,15 @@ class _Recorder(TorchDispatchMode):
 def _run_on_meta(func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """The result of `func` without data; the commonest operators skip torch's slow shape code."""
     if name in POINTWISE:
-        return args[0] if name.endswith("_") else torch.empty_like(args[0])
+        return args[0] if name.endswith("_") else _empty(args[0])
     if name in _BATCH_NORMS:
-        return torch.empty_like(args[0]), args[1], args[1]
+        return _empty(args[0]), args[1], args[1]
     return func(*[_to_meta(a) for a in args], **kwargs)
+
+
+def _empty(like: torch.Tensor) -> torch.Tensor:
+    """A tensor like `like` without data; `empty_like` on meta goes through slow Python."""
+    return torch.empty(like.shape, dtype=like.dtype, device="meta")
 
 
 def _to_meta(value: Any) -> Any:

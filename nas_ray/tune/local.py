@@ -15,6 +15,9 @@ _SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
+#: Ray ends a worker that is idle for a second where there are more workers than CPUs. Each pass of
+#: the pre-filter would then import torch and fit the device anew, which takes longer than the pass.
+_KEEP_WORKERS = {"idle_worker_killing_time_threshold_ms": 600_000}
 
 
 @contextmanager
@@ -39,6 +42,7 @@ def ray_runtime() -> Iterator[bool]:
                 include_dashboard=False,
                 logging_level=logging.ERROR,
                 log_to_driver=False,
+                _system_config=_KEEP_WORKERS,
             )
         try:
             yield not on_cluster

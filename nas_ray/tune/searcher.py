@@ -41,7 +41,8 @@ class CascadeSearch(Searcher):
         self._trials = trials
         self._max_concurrent = max_concurrent
         self._train_baseline = train_baseline
-        self._screening = Screening(archive.search, screen or Screen(), max_concurrent)
+        self._screen = screen or Screen()
+        self._screening = Screening(archive.search, self._screen, max_concurrent)
         self._live: set[str] = set()
         self._unused: dict[str, None] = {}
 
@@ -115,7 +116,12 @@ class CascadeSearch(Searcher):
         return started
 
     def _begin_when_low(self) -> None:
-        if self._archive.ready <= self._max_concurrent and self._archive.started < self._trials:
+        """Begin a pass early enough to end before the last candidates of this one are handed out.
+
+        Not earlier: the later it begins, the more it knows of the trials before it.
+        """
+        enough = max(self._max_concurrent, self._screen.kept // 2)
+        if self._archive.ready <= enough and self._archive.started < self._trials:
             self._screening.begin()
 
     def _take(self, found: Any) -> None:

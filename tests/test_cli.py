@@ -1,0 +1,289 @@
+"""The `nas-ray` command: what it prints, what it refuses, how it is stopped and resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import nas_ray
+from nas_ray.cli import main
+from nas_ray.device import device_folder
+from nas_ray.record import Record
+from search_spaces import classification
+
+TESTS = Path(__file__).parent
+VERBS = ("search", "report", "estimate", "measure", "profile", "devices", "spaces")
+
+
+def said(capsys, *words: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of `nas-ray` with `words`."""
+    code = main(words)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def last_json(text: str):
+    return json.loads(text.strip().splitlines()[-1])
+
+
+# Help
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([verb, "--help"])
+    assert end.value.code == 0
+    assert f"example:\n  nas-ray {verb}" in capsys.readouterr().out
+
+
+def test_the_help_of_the_command_names_every_verb_and_shows_examples(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert end.value.code == 0
+    assert "nas-ray search classification --device ethos-u85-2048" in text
+    assert all(verb in text for verb in VERBS)
+
+
+# Tables
+
+
+def test_devices_lists_what_the_library_lists(capsys):
+    code, out, _ = said(capsys, "devices", "--json")
+    assert (code, last_json(out)) == (0, {"devices": nas_ray.list_devices()})
+    assert "compiler estimates" in out
+
+
+def test_spaces_tells_every_choice(capsys):
+    code, out, _ = said(capsys, "spaces", "--json")
+    assert code == 0
+    assert last_json(out)["classification"] == json.loads(
+        json.dumps(classification.space().describe())
+    )
+
+
+def test_estimate_prints_what_the_device_estimates(capsys):
+    words = ("search_spaces.classification:space", "--device", "ethos-u85-2048", "--json")
+    code, out, _ = said(capsys, "estimate", *words)
+    space = classification.space()
+    device = nas_ray.load_device("ethos-u85-2048")
+    cost = device.estimate(space.build(space.baseline), space.example_input(space.baseline))
+    told = last_json(out)
+    assert code == 0
+    assert told["latency_ms"] == cost.latency_ms
+    assert told["peak_memory_bytes"] == cost.peak_memory_bytes
+    assert [row["latency_ms"] for row in told["subgraphs"]] == [
+        row.latency_ms for row in cost.subgraphs
+    ]
+
+
+def test_estimate_takes_a_class_and_the_shape_of_its_input(capsys):
+    words = ("tiny_job:NaNAfterOneEpoch", "--input", "1x8x8", "--device", "ethos-u85-2048")
+    code, out, _ = said(capsys, "estimate", *words, "--json")
+    assert code == 0
+    assert last_json(out)["macs"] == 64 * 10
+
+
+def test_measure_sets_the_compiler_beside_the_estimate(capsys):
+    pytest.importorskip("ethosu", reason="needs the extra ethos-u")
+    words = ("search_spaces.classification:space", "--device", "ethos-u85-2048", "--json")
+    code, out, _ = said(capsys, "measure", *words)
+    told = last_json(out)["latency_ms"]
+    assert code == 0
+    assert told["estimate"] == pytest.approx(told["compiler"], rel=0.15)
+
+
+def test_profile_fills_the_table_of_a_device_and_goes_on_where_it_stopped(capsys, tmp_path):
+    pytest.importorskip("ethosu", reason="needs the extra ethos-u")
+    shipped = device_folder("ethos-u85-2048") / "device.toml"
+    (tmp_path / "device.toml").write_text(shipped.read_text())
+    code, out, _ = said(capsys, "profile", str(tmp_path), "--count", "31")
+    assert code == 0
+    assert "31 rows, 31 new" in out
+    code, out, _ = said(capsys, "profile", str(tmp_path), "--count", "34")
+    assert "34 rows, 3 new" in out
+    assert nas_ray.load_device(tmp_path).accuracy.subgraphs == 34
+
+
+def test_options_may_come_from_a_file(capsys, tmp_path):
+    file = tmp_path / "options.yaml"
+    file.write_text("network: search_spaces.classification:space\ndevice: ethos-u85-2048\n")
+    code, out, _ = said(capsys, "estimate", "-c", str(file))
+    assert code == 0
+    assert "latency_ms" in out
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["estimate", "search_spaces.classification:space", "--device", "ethos-u85-248"],
+            "did you mean 'ethos-u85-2048'",
+        ),
+        (
+            ["search", "clasification", "--device", "ethos-u85-2048"],
+            "did you mean 'classification'",
+        ),
+        (
+            ["estimate", "search_spaces.classification:spaze", "--device", "ethos-u85-2048"],
+            "did you mean 'space'",
+        ),
+        (["estimate", "tiny_job", "--device", "ethos-u85-2048"], "named MODULE:NAME"),
+        (
+            ["estimate", "tiny_job:NaNAfterOneEpoch", "--device", "ethos-u85-2048"],
+            "--input 3x224x224",
+        ),
+        (
+            ["estimate", "tiny_job:os", "--input", "1x8x8", "--device", "ethos-u85-2048"],
+            "must be a torch.nn.Module",
+        ),
+        (
+            [
+                "estimate",
+                "tiny_job:NaNAfterOneEpoch",
+                "--input",
+                "3x7x7",
+                "--device",
+                "ethos-u85-2048",
+            ],
+            "could not be traced",
+        ),
+        (
+            ["search", "tiny_job", "--device", "ethos-u85-2048", "--constraint", "latency_ms=0.2"],
+            "written 'NAME<=NUMBER'",
+        ),
+        (
+            ["search", "tiny_job", "--device", "ethos-u85-2048", "--constraint", "latency<=0.2"],
+            "did you mean 'latency_ms'",
+        ),
+        (
+            ["search", "tiny_job", "--device", "ethos-u85-2048", "--constraint", "macs<=1"],
+            "was found that meets macs <= 1",
+        ),
+        (["search", "tiny_job", "--device", "ethos-u85-2048", "--trials", "0"], "at least 1"),
+        (
+            ["search", "tiny_job", "--device", "ethos-u85-2048", "--cpus-per-trial", "100000"],
+            "no trial could ever start",
+        ),
+        (["search", "json", "--device", "ethos-u85-2048"], "json has no 'space'"),
+        (["report", "no/such/folder"], "holds no search"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else " ".join(value[:2]),
+)
+def test_a_mistake_ends_in_one_message_and_no_stack_trace(
+    words, message, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = said(capsys, *words)
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in out + err
+
+
+def test_a_module_that_breaks_on_import_is_named_with_its_reason(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken_job.py").write_text("1 / 0\n")
+    code, _, err = said(capsys, "search", "broken_job", "--device", "ethos-u85-2048")
+    assert code == 1
+    assert "module 'broken_job' cannot be imported: ZeroDivisionError" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["search"],
+        ["search", "tiny_job"],
+        ["find"],
+        ["search", "x", "--device", "y", "--trials", "z"],
+    ],
+    ids=["nothing", "no_device", "unknown_verb", "no_number"],
+)
+def test_a_command_that_cannot_be_read_is_a_usage_error(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+
+
+# A search of one's own, stopped and resumed
+
+
+def command(folder: Path, device: Path, *words: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "nas_ray.cli", "search", "tiny_slow", "--device", str(device)),
+        *("--storage", str(folder), "--epochs", "3", "--max-concurrent", "1", *words),
+    ]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(TESTS)}
+
+
+def reports(folder: Path) -> list[tuple[int, int]]:
+    """Trial and epoch of every result in the journal."""
+    return [
+        (e["trial"], e["epoch"]) for e in Record.read(folder).events() if e["event"] == "result"
+    ]
+
+
+def wait_for_reports(folder: Path, count: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (folder / "journal.jsonl").exists() and len(reports(folder)) >= count:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    raise AssertionError(f"{count} reports did not come within two minutes")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl_c", "kill"])
+def test_a_stopped_search_keeps_everything_and_the_same_command_finishes_it(
+    how, tmp_path, small_device_folder
+):
+    folder = tmp_path / "run"
+    words = command(folder, small_device_folder, "--trials", "4")
+    with subprocess.Popen(
+        words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for_reports(folder, 4, process)
+        process.send_signal(how)
+        out, err = process.communicate(timeout=60)
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "stopped by hand" in err
+        assert f"to resume: nas-ray search tiny_slow --device {small_device_folder}" in out
+        assert "Traceback" not in out + err
+    before = reports(folder)
+    assert len(before) >= 4
+    assert {t.status for t in Record.read(folder).trials().values()} <= {
+        "completed",
+        "stopped",
+        "running",
+    }
+
+    again = subprocess.run(
+        [*words, "--json"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr
+    trials = Record.read(folder).trials()
+    after = reports(folder)
+    assert len(trials) == 4
+    assert after[: len(before)] == before
+    assert len(set(after)) == len(after)
+    assert {t.status for t in trials.values()} <= {"completed", "stopped"}
+    told = json.loads(again.stdout.strip().splitlines()[-1])
+    assert len(told["front"]) >= 1
+    assert Path(told["report"]).read_text().startswith("<!DOCTYPE html>")
