@@ -9,6 +9,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from nas_ray.cli.options import add_device, add_json, verb_parser
+from nas_ray.cli.terminal import console
 from nas_ray.device import device_folder, load_device
 
 ESTIMATE = "latency and memory of one network, subgraph by subgraph"
@@ -52,7 +53,7 @@ def run_estimate(options: Namespace) -> None:
     cost = device.estimate(*load_network(options.network, options.input))
     table = Table(title=f"{options.network} on {device.name}", caption=device.hardware.numbers)
     for name in ("subgraph", "operators", "in", "out", "latency_ms", "memory KiB"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row in cost.subgraphs:
         table.add_row(
             row.name,
@@ -62,16 +63,16 @@ def run_estimate(options: Namespace) -> None:
             f"{row.latency_ms:.4f}",
             f"{row.peak_memory_bytes / 1024:.1f}",
         )
-    console = Console()
-    console.print(table)
-    console.print(
+    output = console()
+    output.print(table)
+    output.print(
         f"latency_ms {cost.latency_ms:.4f} (95 % bound {cost.latency_ms_upper:.4f}), peak memory "
         f"{cost.peak_memory_bytes / 1024:.1f} KiB, weights {cost.weight_bytes / 1024:.1f} KiB, "
         f"{cost.macs / 1e6:.2f} M MACs",
         highlight=False,
     )
     for warning in cost.warnings:
-        console.print(f"note: {warning}", markup=False, highlight=False)
+        output.print(f"note: {warning}", markup=False, highlight=False)
     if options.json:
         print(json.dumps(dataclasses.asdict(cost)))
 
@@ -94,7 +95,7 @@ def run_measure(options: Namespace) -> None:
     }
     for name, (ours, theirs) in pairs.items():
         table.add_row(name, f"{ours:.6g}", f"{theirs:.6g}", f"{ours / theirs - 1:+.1%}")
-    Console().print(table)
+    console().print(table)
     if options.json:
         print(json.dumps({k: {"estimate": a, "compiler": b} for k, (a, b) in pairs.items()}))
 

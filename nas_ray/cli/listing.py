@@ -3,10 +3,10 @@
 import json
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.console import Console
 from rich.table import Table
 
 from nas_ray.cli.options import add_json, verb_parser
+from nas_ray.cli.terminal import console
 from nas_ray.device import list_devices, load_device
 
 DEVICES = "list the accelerators that are shipped"
@@ -36,7 +36,7 @@ def run_devices(options: Namespace) -> None:
     for p in profiles:
         clock = f"{p.clock_hz / 1e6:.0f} MHz"
         table.add_row(p.name, str(p.parallelism_factor), str(p.macs_per_cycle), clock, p.numbers)
-    Console().print(table)
+    console().print(table)
     if options.json:
         print(json.dumps({"devices": [p.name for p in profiles]}))
 
@@ -53,6 +53,6 @@ def run_spaces(options: Namespace) -> None:
         for path, choice in space.choices.items():
             when = ", ".join(f"{parent} in {list(v)}" for parent, v in choice.when.items())
             table.add_row(path, ", ".join(map(str, choice.options)), when)
-        Console().print(table)
+        console().print(table)
     if options.json:
         print(json.dumps({name: space.describe() for name, space in spaces.items()}))

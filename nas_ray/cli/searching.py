@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.console import Console
 
 from nas_ray.cli.options import add_device, add_json, verb_parser
+from nas_ray.cli.terminal import console
 from nas_ray.device import load_device
 from nas_ray.errors import InterruptedSearchError
 from nas_ray.record import Record
@@ -101,11 +101,11 @@ def run_report(options: Namespace) -> None:
 
 
 def _show(record: Record, *, page: Path | None = None, as_json: bool) -> None:
-    console = Console()
-    console.print(pareto_table(record))
+    output = console()
+    output.print(pareto_table(record))
     page = page or record.folder / "report.html"
     for label, path in (("checkpoints", record.folder / "checkpoints"), ("report", page)):
-        console.print(f"{label}: {path}", soft_wrap=True, highlight=False)
+        output.print(f"{label}: {path}", soft_wrap=True, highlight=False)
     if as_json:
         rows: list[dict[str, Any]] = json.loads(
             SearchResult(record).front.to_json(orient="records")

@@ -54,7 +54,7 @@ class Progress(Callback):
         if self._live:
             self._live.update(Group(Text(self.line()), self._front()), refresh=True)
         else:
-            self._console.print(self.line(), highlight=False)
+            self._console.print(self.line(), highlight=False, soft_wrap=True)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         """Leave the terminal as it was; called by Ray Tune."""

@@ -87,7 +87,7 @@ class LightningTrial:
 
     def data_module(self) -> Any:
         """The data module of this worker: made once, kept as long as the worker lives."""
-        if hasattr(self.data, "train_dataloader") or not callable(self.data):
+        if not callable(self.data):
             return self.data
         if "_made" not in self.__dict__:
             self.__dict__["_made"] = self.data()
