@@ -9,27 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas_ray import zero_shot
+    from nas_ray.choice import Categorical, Channels, Ordinal
     from nas_ray.device import Device, list_devices, load_device
     from nas_ray.estimate.cost import Cost
     from nas_ray.evolution import Archive, EvolutionarySearch, Screen
     from nas_ray.objective import Constraint, Objective
     from nas_ray.report import SearchResult
-    from nas_ray.space import Categorical, Channels, Ordinal, SearchSpace
+    from nas_ray.space import SearchSpace
     from nas_ray.tune import CascadeScheduler, CascadeSearch, LightningTrial, Resources, search
 
 _HOME = {
     "Archive": "nas_ray.evolution",
-    "Categorical": "nas_ray.space",
+    "Categorical": "nas_ray.choice",
     "CascadeScheduler": "nas_ray.tune",
     "CascadeSearch": "nas_ray.tune",
-    "Channels": "nas_ray.space",
+    "Channels": "nas_ray.choice",
     "Constraint": "nas_ray.objective",
     "Cost": "nas_ray.estimate.cost",
     "Device": "nas_ray.device",
     "EvolutionarySearch": "nas_ray.evolution",
     "LightningTrial": "nas_ray.tune",
     "Objective": "nas_ray.objective",
-    "Ordinal": "nas_ray.space",
+    "Ordinal": "nas_ray.choice",
     "Resources": "nas_ray.tune",
     "Screen": "nas_ray.evolution",
     "SearchResult": "nas_ray.report",

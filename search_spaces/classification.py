@@ -12,8 +12,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from nas_ray.choice import Categorical, Channels, Choice, Ordinal
 from nas_ray.errors import SpaceError
-from nas_ray.space import Categorical, Channels, Choice, Config, Ordinal, SearchSpace
+from nas_ray.space import Config, SearchSpace
 from search_spaces.blocks import BLOCKS, convolution
 
 STAGES = (1, 2, 3, 4)

@@ -5,21 +5,19 @@ from its state goes on exactly as it would have.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nas_ray.device import Device
-from nas_ray.errors import InfeasibleError, NasRayError, SearchError, SpaceError, nearest
+from nas_ray.errors import InfeasibleError, SearchError, SpaceError, nearest
+from nas_ray.evolution.costing import Costs, cost_candidates
 from nas_ray.evolution.proposal import propose
 from nas_ray.evolution.screen import Candidate, violation
 from nas_ray.objective import Constraint, Objective
 from nas_ray.pareto import Points, non_dominated
 from nas_ray.space import Config, SearchSpace
-
-Costs = Device | Callable[[Config], Mapping[str, float]] | None
 
 #: Candidates costed at once by `ask`, and how often it tries before it says that nothing fits.
 BATCH = 16
@@ -306,29 +304,3 @@ def _plain(candidate: Candidate) -> dict[str, Any]:
         "scores": dict(candidate.scores),
         "error": candidate.error,
     }
-
-
-def cost_candidates(space: SearchSpace, costs: Costs, configs: Sequence[Config]) -> list[Candidate]:
-    """`configs` with what `costs` says of them; where one cannot be built, with the reason."""
-    if costs is None:
-        return [Candidate(config=config) for config in configs]
-    try:
-        rows = _cost_rows(space, costs, configs)
-    except NasRayError as error:
-        if len(configs) == 1:
-            return [Candidate(config=configs[0], error=str(error))]
-        return [c for config in configs for c in cost_candidates(space, costs, [config])]
-    return [Candidate(config=c, costs=row) for c, row in zip(configs, rows, strict=True)]
-
-
-def _cost_rows(
-    space: SearchSpace,
-    costs: Device | Callable[[Config], Mapping[str, float]],
-    configs: Sequence[Config],
-) -> list[dict[str, float]]:
-    rows = (
-        costs.estimate_configs(space, configs).to_dict("records")
-        if isinstance(costs, Device)
-        else [costs(config) for config in configs]
-    )
-    return [{str(name): float(value) for name, value in row.items()} for row in rows]

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import ray
 import torch
+from torch import nn
 
 from nas_ray import zero_shot
+from nas_ray.evolution.costing import Costs, cost_candidates
 from nas_ray.evolution.screen import Candidate, Screen, violation, worth_scoring, worth_training
-from nas_ray.evolution.search import Costs, EvolutionarySearch, cost_candidates
+from nas_ray.evolution.search import EvolutionarySearch
 from nas_ray.record import Batch
 from nas_ray.space import Config, SearchSpace
 
@@ -48,17 +50,22 @@ def score_candidate(space: SearchSpace, candidate: Candidate, seed: int) -> Cand
     score that cannot be computed is left out and ranks lowest; a network that cannot even run may
     still be trained, so that what it raises is told as the failure of a trial.
     """
+    scores: dict[str, float] = {}
+    # A network may raise anything; what it says then is heard when it is trained.
+    with suppress(Exception):
+        network, inputs = _untrained(space, candidate.config, seed)
+        for function in zero_shot.SCORES:
+            with suppress(Exception):
+                scores[function.__name__] = function(network, inputs)
+    return replace(candidate, scores=scores)
+
+
+def _untrained(space: SearchSpace, config: Config, seed: int) -> tuple[nn.Module, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = space.build(candidate.config)
-        shape = space.example_input(candidate.config).shape
-        inputs = torch.randn(SCORING_BATCH, *shape[1:])
-    scores = {}
-    for function in zero_shot.SCORES:
-        # A network may raise anything; what it says then is heard when it is trained.
-        with suppress(Exception):
-            scores[function.__name__] = function(network, inputs)
-    return replace(candidate, scores=scores)
+        network = space.build(config)
+        shape = space.example_input(config).shape
+        return network, torch.randn(SCORING_BATCH, *shape[1:])
 
 
 class Screening:

@@ -8,8 +8,8 @@ from ray.tune.search import Searcher
 
 from nas_ray.errors import NasRayError, SearchError
 from nas_ray.evolution.archive import Archive, Started
+from nas_ray.evolution.costing import cost_candidates
 from nas_ray.evolution.screen import Screen
-from nas_ray.evolution.search import cost_candidates
 from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM, numbers_in
 from nas_ray.tune.screening import Screening
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from nas_ray.device import Device
 from nas_ray.errors import SearchError
-from nas_ray.evolution.search import cost_candidates
+from nas_ray.evolution.costing import cost_candidates
 from nas_ray.space import Config, SearchSpace
 from nas_ray.tune.lightning import EpochReport, lightning_package
 from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM
