@@ -120,6 +120,7 @@ def test_the_page_says_what_was_searched_and_found(tmp_path):
         "accuracy (max), latency_ms (min)",
         "latency_ms &lt;= 2",
         "<td>candidates costed</td><td>160</td>",
+        "<td>of these without a network: their build failed</td><td>5</td>",
         "<td>of these within the constraints</td><td>80</td>",
         "<td>trained (with the baseline)</td><td>7</td>",
         "<td>on the front</td><td>2</td>",

@@ -83,7 +83,8 @@ def example(folder: Path, **header) -> Record:
     record = opened(folder, **header)
     counts = {"costed": 100, "feasible": 40, "scored": 20, "survivors": []}
     record.append({"event": "batch", "draws": 100, **counts})
-    record.append({"event": "batch", "draws": 160, **counts, "costed": 60})
+    broken = {"build raised ValueError": 3, "build returned str": 2}
+    record.append({"event": "batch", "draws": 160, **counts, "costed": 60, "unbuildable": broken})
     start(record, 0, 2.5, 102400, origin="baseline", config=BASELINE)
     start(record, 1, 1.0, 51200)
     for number, latency_ms in ((2, 1.5), (3, 1.75), (4, 0.5), (5, 0.25), (6, 2.25)):
@@ -206,6 +207,7 @@ def test_an_untrained_baseline_is_compared_by_its_costs_alone(tmp_path, status):
 def test_the_funnel_counts_every_stage(tmp_path):
     assert funnel(example(tmp_path)) == Funnel(
         costed=160,
+        unbuildable=5,
         feasible=80,
         scored=40,
         trained=7,
