@@ -32,6 +32,8 @@ class Ordinal:
 
     def __init__(self, *values: float, when: Condition | None = None) -> None:
         _require_distinct("Ordinal", values)
+        if not all(isinstance(value, (int, float)) for value in values):
+            raise SpaceError(f"the values of an Ordinal must be numbers, but got {values}.")
         if list(values) != sorted(values):
             raise SpaceError(f"the values of an Ordinal must rise, but got {values}.")
         object.__setattr__(self, "options", values)
@@ -66,7 +68,7 @@ Choice = Categorical | Ordinal | Channels
 
 
 def _require_distinct(kind: str, options: tuple[Value, ...]) -> None:
-    if not options or len(set(options)) != len(options):
-        raise SpaceError(f"{kind} needs at least one option, all different, but got {options}.")
     if not all(isinstance(option, (str, int, float, bool)) for option in options):
         raise SpaceError(f"options of {kind} must be str, int, float or bool, but got {options}.")
+    if not options or len(set(options)) != len(options):
+        raise SpaceError(f"{kind} needs at least one option, all different, but got {options}.")

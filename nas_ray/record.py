@@ -8,10 +8,11 @@ The journal is the truth: from it the archive, the rungs and the tables are rebu
 same event twice changes nothing, and a line cut off by a crash is ignored.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from nas_ray.errors import RecordError
 FORMAT = 1
 _HEADER = "record.json"
 _JOURNAL = "journal.jsonl"
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +128,19 @@ class Record:
                 "Use the version that wrote it, or another folder."
             )
         return cls(path, header)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other searches out of the folder; RecordError where one is in it already."""
+        with (self.folder / _LOCK).open("a", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RecordError(
+                    f"another search is writing to {self.folder}. Wait for it, stop it, or use "
+                    "another --storage."
+                ) from error
+            yield
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event and make sure it is on disk. Raises RecordError where it cannot be."""

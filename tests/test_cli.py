@@ -259,7 +259,7 @@ def test_a_stopped_search_keeps_everything_and_the_same_command_finishes_it(
     if how == signal.SIGINT:
         assert process.returncode == 130
         assert "stopped by hand" in err
-        assert f"to resume: nas-ray search tiny_slow --device {small_device_folder}" in out
+        assert f"to resume: nas-ray search tiny_slow --device {small_device_folder}" in err
         assert "Traceback" not in out + err
     before = reports(folder)
     assert len(before) >= 4

@@ -116,7 +116,8 @@ def unsound(tmp_path_factory, small_device) -> Path:
     """A search through every network of a space in which only the baseline is sound."""
     folder = tmp_path_factory.mktemp("unsound")
     space = tiny_job.unsound_space("wrong_outputs", "nan", "dies", "raises", "no_module")
-    run(folder, small_device, space, trials=20, max_epochs=2)
+    with pytest.warns(UserWarning, match="the search ended after 4 of 20 trials"):
+        run(folder, small_device, space, trials=20, max_epochs=2)
     return folder
 
 
@@ -247,3 +248,35 @@ def test_a_full_disk_ends_the_search_and_the_same_call_goes_on_once_there_is_spa
         n: t.config for n, t in kept.items()
     }
     assert {t.status for t in trials.values()} <= {"completed", "stopped"}
+
+
+def test_two_searches_never_write_to_one_folder(tmp_path, small_device):
+    folder = tmp_path / "run"
+    run(folder, small_device, trials=1, max_epochs=1)
+    before = (folder / "journal.jsonl").read_bytes()
+    with (
+        Record.read(folder).held(),
+        pytest.raises(RecordError, match="another search is writing"),
+    ):
+        run(folder, small_device, trials=2, max_epochs=1)
+    assert (folder / "journal.jsonl").read_bytes() == before
+
+
+def test_a_folder_of_the_same_space_with_another_task_is_refused(finished, small_device):
+    with pytest.raises(RecordError, match="its task is tiny_job.task"):
+        run(
+            finished,
+            small_device,
+            task=tiny_job.slow_task,
+            constraints=[nas_ray.Constraint("latency_ms", upper=0.02)],
+        )
+
+
+def test_storage_that_fills_up_under_a_checkpoint_ends_the_search_and_fails_no_trial(
+    tmp_path, small_device
+):
+    # The folder of the checkpoints is a file: no checkpoint can be written.
+    (tmp_path / "checkpoints").write_text("in the way")
+    with pytest.raises(NasRayError, match="the same command"):
+        run(tmp_path, small_device)
+    assert "failed" not in {t.status for t in Record.read(tmp_path).trials().values()}

@@ -9,7 +9,7 @@ import torch
 from ray import tune
 
 import nas_ray
-from nas_ray.tune.results import RESUME_FROM
+from nas_ray.tune.results import RESUME_FROM, numbers_in
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -69,6 +69,18 @@ def test_a_trial_resumed_from_a_checkpoint_ends_as_if_it_had_never_stopped(
     assert second.metrics["accuracy"] == whole.metrics["accuracy"]
     for name, value in weights(second.checkpoint.path).items():
         torch.testing.assert_close(value, weights(whole.checkpoint.path)[name], atol=0, rtol=0)
+
+
+def test_a_module_that_keeps_its_network_and_logs_last_is_resumed_and_heard(tmp_path):
+    trial = nas_ray.LightningTrial(
+        tiny_job.space(), tiny_job.keeping_task, tiny_job.data, max_epochs=2
+    )
+    first = fit(tmp_path / "a", trial, CONFIG, stop={"epoch": 1})[0]
+    second = fit(tmp_path / "b", trial, {**CONFIG, RESUME_FROM: first.checkpoint.path})[0]
+    assert second.error is None
+    told = [numbers_in(result.metrics) for result in (first, second)]
+    assert [one["val/epochs"] for one in told] == [1.0, 2.0]
+    assert [one["error"] for one in told] == [0.25, 0.25]
 
 
 def test_trials_share_one_worker_and_each_has_the_threads_it_was_promised(tmp_path):

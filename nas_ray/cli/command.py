@@ -48,12 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _VERBS[verb][2](options[verb])
     except InterruptedSearchError as error:
         _show_error(error)
-        print("to resume:", shlex.join(["nas-ray", *words]))
+        _show_resume(words)
         return 130
     except NasRayError as error:
         _show_error(error)
         return 1
     except KeyboardInterrupt:
+        _show_resume(words)
         return 130
     return 0
 
@@ -73,6 +74,11 @@ def _parser() -> ArgumentParser:
 
 def _show_error(error: NasRayError) -> None:
     Console(stderr=True).print(f"nas-ray: {error}", style="red", markup=False, soft_wrap=True)
+
+
+def _show_resume(words: Sequence[str]) -> None:
+    # Not to standard output, whose last line may be JSON.
+    print("to resume:", shlex.join(["nas-ray", *words]), file=sys.stderr)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -96,6 +96,8 @@ def run_measure(options: Namespace) -> None:
     for name, (ours, theirs) in pairs.items():
         table.add_row(name, f"{ours:.6g}", f"{theirs:.6g}", f"{ours / theirs - 1:+.1%}")
     console().print(table)
+    if measured.cpu_operators:
+        print(f"note: {measured.cpu_operators} operators run on the host processor, uncounted here")
     if options.json:
         print(json.dumps({k: {"estimate": a, "compiler": b} for k, (a, b) in pairs.items()}))
 

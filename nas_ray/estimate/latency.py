@@ -23,7 +23,8 @@ from nas_ray.graph import Graph
 
 FOLDS = 3
 _FEWEST_ROWS = 30
-#: Work may lie this factor outside the table's range before an estimate counts as a guess.
+#: Work may lie this factor outside the table's range before an estimate counts as a guess. Most
+#: features are logarithms; a plain count must not exceed the table's at all.
 _RANGE_SLACK = 1.1
 
 

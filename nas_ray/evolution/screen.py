@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nas_ray.errors import SearchError
 from nas_ray.objective import Constraint, Objective
 from nas_ray.pareto import crowding_distance, dominance_rank
 from nas_ray.space import Config
@@ -39,6 +40,17 @@ class Screen:
     scored: int = 48
     kept: int = 8
     random_share: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not (self.pool >= 1 and self.scored >= 0 and self.kept >= 1):
+            raise SearchError(
+                "`pool >= 1`, `scored >= 0` and `kept >= 1` must hold, but got "
+                f"pool={self.pool}, scored={self.scored}, kept={self.kept}."
+            )
+        if not 0 <= self.random_share <= 1:
+            raise SearchError(
+                f"`0 <= random_share <= 1` must hold, but got random_share={self.random_share}."
+            )
 
 
 def violation(candidate: Candidate, constraints: Sequence[Constraint]) -> float:

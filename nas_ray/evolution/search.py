@@ -60,6 +60,8 @@ class EvolutionarySearch:
     ) -> None:
         if not objectives:
             raise SearchError("a search needs at least one objective, but got none.")
+        if seed < 0:
+            raise SearchError(f"`seed >= 0` must hold, but got seed={seed}.")
         self.space = space
         self.objectives = tuple(objectives)
         self.constraints = tuple(constraints)
@@ -252,6 +254,11 @@ class EvolutionarySearch:
     def _points(self, observations: Sequence[Observation]) -> Points:
         rows = [[o.minimised(x.metrics[o.metric]) for o in self.objectives] for x in observations]
         return np.array(rows, dtype=float).reshape(len(rows), len(self.objectives))
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether a config was asked for and not told yet."""
+        return bool(self._pending)
 
     @property
     def observations(self) -> tuple[Observation, ...]:

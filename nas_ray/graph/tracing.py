@@ -15,7 +15,9 @@ from nas_ray.graph.operators import VIEW_KINDS, Graph, Operator, Tensor
 from nas_ray.graph.vocabulary import POINTWISE, Call, meaning
 
 _BATCH_NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training"}
-_FIRST_RESULT_ONLY = {*_BATCH_NORMS, "max_pool2d_with_indices", "native_layer_norm"}
+_FIRST_RESULT_ONLY = {
+    *(*_BATCH_NORMS, "max_pool2d_with_indices", "native_layer_norm", "native_group_norm", "max"),
+}
 
 
 class UnknownOperatorWarning(UserWarning):

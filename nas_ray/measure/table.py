@@ -64,7 +64,13 @@ def parse_table(text: str, path: Path) -> tuple[Row, ...]:
 def append_rows(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
     """Write each of `rows` to the plain file as it comes, flushed, and pass it on."""
     known = read_text(path) if path.exists() else ",".join(COLUMNS) + "\n"
-    path.write_text(known, encoding="utf-8")
+    try:
+        path.write_text(known, encoding="utf-8")
+    except OSError as error:
+        raise DeviceError(
+            f"{path}: cannot be written: {error}. Copy the device to a folder of yours and "
+            "profile it there."
+        ) from error
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         for row in rows:

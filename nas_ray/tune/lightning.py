@@ -26,6 +26,18 @@ def lightning_package(module: Any) -> Any:
     )
 
 
+def quiet_trainer(package: Any, *, accelerator: str, **settings: Any) -> Any:
+    """A Trainer of `package` on one device that prints and writes nothing by itself."""
+    return package.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,
+    )
+
+
 @dataclass(frozen=True)
 class EpochReport:
     """Hands the metrics of every epoch to `report(trainer, metrics)`, after checking them."""
@@ -36,12 +48,20 @@ class EpochReport:
         """The report as a callback of `package`, either Lightning."""
         outer = self
 
-        class _Callback(package.Callback):  # type: ignore[misc]  # the base is known at run time
+        # Lightning runs callbacks of this kind last, after the module's own hook: by then
+        # everything of the epoch has been logged.
+        class _Callback(package.callbacks.Checkpoint):  # type: ignore[misc]  # known at run time
             def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
                 outer.check_loss(trainer, args[1])
 
             def on_train_epoch_end(self, trainer: Any, *args: Any) -> None:
                 outer.report(trainer, outer.metrics(trainer))
+
+            def on_save_checkpoint(self, trainer: Any, *args: Any) -> None:
+                # Arguments of the module, perhaps with the network: training on needs none of
+                # them, and a checkpoint without them is read back without unpickling objects.
+                args[1].pop("hyper_parameters", None)
+                args[1].pop("datamodule_hyper_parameters", None)
 
         return _Callback()
 

@@ -8,12 +8,15 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.result import AUTO_RESULT_KEYS
 
+from nas_ray.errors import SearchError
 from nas_ray.evolution.archive import Archive
 
 #: Epochs trained, counted over interruptions (Ray's own training_iteration starts anew).
 EPOCH = "epoch"
 #: The traceback of a trial that failed: reported, because an exception would cost the worker.
-ERROR = "error"
+ERROR = "__error__"
+#: Why the storage of the search cannot be written: no fault of the network, so the search ends.
+STORAGE_ERROR = "__storage_error__"
 #: In a config that `CascadeSearch` suggests: the checkpoint folder to go on from, or "". It also
 #: says that failures may be reported as results; elsewhere in Ray Tune they must be raised.
 RESUME_FROM = "__resume_from__"
@@ -26,14 +29,26 @@ def numbers_in(result: Mapping[str, Any]) -> dict[str, float]:
     return {
         name: float(value)
         for name, value in result.items()
-        if isinstance(value, Real) and name not in _RAYS_OWN and "/" not in name and name != EPOCH
+        if isinstance(value, Real)
+        and name not in _RAYS_OWN
+        and not name.startswith("config/")
+        and name != EPOCH
     }
 
 
 def checkpoint_of(archive: Archive, trial: Trial, result: Mapping[str, Any]) -> str:
-    """The report's checkpoint folder relative to the record's; empty where there is none."""
+    """The report's checkpoint folder relative to the record's; empty where there is none.
+
+    Raises SearchError where Ray Tune keeps its checkpoints outside the record's folder.
+    """
     name = result.get("checkpoint_dir_name")
     if not name or archive.record is None or trial.storage is None:
         return ""
     folder = Path(trial.storage.trial_fs_path) / name
+    if not folder.is_relative_to(archive.record.folder):
+        raise SearchError(
+            f"checkpoints must lie in the folder of the record, {archive.record.folder}, but Ray "
+            f"Tune writes them to {folder}. Pass "
+            "RunConfig(storage_path=...) with the record's folder."
+        )
     return str(folder.relative_to(archive.record.folder).as_posix())

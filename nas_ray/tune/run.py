@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     task: Task,
     data: Any,
     *,
-    device: Device | str,
+    device: Device | str | Path,
     objectives: Sequence[Objective] = DEFAULT_OBJECTIVES,
     constraints: Sequence[Constraint] = (),
     trials: int = 60,
@@ -106,17 +107,35 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     )
     evolution.check_feasible()
     record = Record.open(
-        storage or Path("runs") / space.name, header(evolution, device, max_epochs=max_epochs)
+        storage or Path("runs") / space.name,
+        header(evolution, device, task, data, max_epochs=max_epochs),
     )
-    archive = Archive(evolution, max_epochs=max_epochs, record=record)
     trial = LightningTrial(space, task, data, device=device, max_epochs=max_epochs, seed=seed)
-    resources = resources or Resources()
+    with record.held():
+        archive = Archive(evolution, max_epochs=max_epochs, record=record)
+        _run(archive, record.folder, trial, trials, screen, resources or Resources())
+    return _result(archive, record, trials)
+
+
+def _run(
+    archive: Archive,
+    folder: Path,
+    trial: LightningTrial,
+    trials: int,
+    screen: Screen | None,
+    resources: Resources,
+) -> None:
+    """Train what the searcher suggests, then test what is worth it."""
     with ray_runtime() as is_own, _stopping_on_interrupt(archive):
         concurrent = resources.concurrent(can_grow=not is_own)
         searcher = CascadeSearch(archive, trials=trials, max_concurrent=concurrent, screen=screen)
-        _train(archive, record.folder, trial, searcher, trials, resources)
+        _train(archive, folder, trial, searcher, trials, resources)
         if not archive.interrupted:
             test_networks(archive, trial, _worth_testing(archive))
+
+
+def _result(archive: Archive, record: Record, trials: int) -> SearchResult:
+    """What was found, with its report written; or what ended the search before its time."""
     if archive.fault is not None:
         raise archive.fault
     result = SearchResult(record)
@@ -127,6 +146,13 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
             f"checkpoints so far are in {record.folder}; the same call with this folder resumes."
         )
     _require_success(archive, record.folder)
+    if archive.started < trials:
+        warnings.warn(
+            f"the search ended after {archive.started} of {trials} trials: no further network "
+            "within the constraints was found. Loosen them or add choices.",
+            UserWarning,
+            stacklevel=3,
+        )
     return result
 
 
@@ -199,13 +225,15 @@ def _stopping_on_interrupt(archive: Archive) -> Iterator[None]:
         archive.interrupted = True
         signal.signal(signal.SIGINT, before)
 
+    own_handler = os.environ.get("TUNE_DISABLE_SIGINT_HANDLER")
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     signal.signal(signal.SIGINT, stop)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        os.environ.pop("TUNE_DISABLE_SIGINT_HANDLER", None)
+        if own_handler is None:
+            del os.environ["TUNE_DISABLE_SIGINT_HANDLER"]
 
 
 def _worth_testing(archive: Archive) -> list[Any]:

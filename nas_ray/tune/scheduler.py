@@ -1,16 +1,17 @@
 """`CascadeScheduler`: successive halving on several objectives, for any Ray Tune run."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from nas_ray.errors import SearchError, nearest
+from nas_ray.errors import RecordError, SearchError, nearest
 from nas_ray.evolution.archive import Archive
 from nas_ray.evolution.rungs import Rungs
 from nas_ray.objective import Objective
-from nas_ray.tune.results import EPOCH, ERROR, checkpoint_of, numbers_in
+from nas_ray.tune.results import EPOCH, ERROR, STORAGE_ERROR, checkpoint_of, numbers_in
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
@@ -77,6 +78,9 @@ class CascadeScheduler(FIFOScheduler):
 
     def _judge_in(self, archive: Archive, trial: Trial, result: Mapping[str, Any]) -> bool:
         number = archive.number_of(trial.trial_id)
+        if STORAGE_ERROR in result:
+            archive.stop_with(RecordError(result[STORAGE_ERROR]))
+            return False
         if ERROR in result:
             archive.finish(number, "failed", result[ERROR])
             return False
@@ -91,13 +95,24 @@ class CascadeScheduler(FIFOScheduler):
     def on_trial_complete(
         self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]
     ) -> None:
-        """Close a trial that ran to its end by itself."""
-        if self._archive is not None and not self._archive.interrupted:
-            self._archive.finish(self._archive.number_of(trial.trial_id), "completed")
+        """Close a trial that ran to its end by itself, or to a criterion of the user's own."""
+        if self._archive is None or self._archive.interrupted:
+            return
+        number = self._archive.number_of(trial.trial_id)
+        if self._archive.is_open(number) and EPOCH in result:
+            # A trial that Ray itself stops is not judged, and its last report comes only here.
+            self._judge_in(self._archive, trial, result)
+        self._archive.finish(number, "completed")
 
     def on_trial_error(self, tune_controller: "TuneController", trial: Trial) -> None:
         """Close a trial whose worker died."""
         if self._archive is not None:
-            reason = trial.error_file and f"worker died, see {trial.error_file}"
             number = self._archive.number_of(trial.trial_id)
-            self._archive.finish(number, "failed", reason or "the worker died")
+            self._archive.finish(number, "failed", _reason(trial))
+
+
+def _reason(trial: Trial) -> str:
+    """What Ray Tune wrote down about a trial that raised, or whose worker died."""
+    path = Path(trial.error_file) if trial.error_file else None
+    text = path.read_text(errors="replace") if path is not None and path.exists() else ""
+    return text.strip() or "the worker died"

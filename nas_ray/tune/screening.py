@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import ray
 import torch
+from ray.exceptions import RayError
 from torch import nn
 
 from nas_ray import zero_shot
@@ -81,6 +82,7 @@ class Screening:
         self._max_tasks = max_tasks
         self._steps: Generator[list[Any], None, Pass] | None = None
         self._empty_passes = 0
+        self._told_before = -1
         #: Whether no candidate is left that could be trained.
         self.exhausted = False
 
@@ -94,8 +96,14 @@ class Screening:
         return self._steps is not None
 
     def begin(self) -> None:
-        """Begin a pass from the archive as it is now, unless one is under way."""
-        if self._steps is None and not self.exhausted:
+        """Begin a pass from the archive as it is now, unless one is under way.
+
+        After a pass that let nothing through, the next one waits until a trial has told something.
+        """
+        told = len(self._search.observations)
+        waits = self._empty_passes > 0 and told == self._told_before and self._search.has_pending
+        if self._steps is None and not self.exhausted and not waits:
+            self._told_before = told
             self._steps = self._pass(self._search.draws, self._search.candidates(self._screen.pool))
 
     def advance(self, timeout_s: float) -> "Pass | None":
@@ -121,7 +129,8 @@ class Screening:
         self._empty_passes = 0 if found.survivors else self._empty_passes + 1
         if found.batch.costed and self._empty_passes < EMPTY_PASSES:
             return
-        if not self._search.observations and not found.survivors:
+        asked = self._search.observations or self._search.has_pending
+        if not asked and not found.survivors:
             raise self._search.infeasible()
         self.exhausted = True
 
@@ -129,7 +138,10 @@ class Screening:
         rng = np.random.default_rng([self._search.seed, draws, 1])
         space, costs = ray.put(self._search.space), ray.put(self._search.costs)
         costed = yield from self._spread(
-            configs, COSTED_PER_TASK, lambda chunk: _cost.remote(space, costs, chunk)
+            configs,
+            COSTED_PER_TASK,
+            lambda chunk: _cost.remote(space, costs, chunk),
+            lambda config, error: Candidate(config=config, error=_lost(error)),
         )
         self._search.remember(costed)
         feasible = [c for c in costed if violation(c, self._search.constraints) == 0]
@@ -140,35 +152,57 @@ class Screening:
                 chosen,
                 SCORED_PER_TASK,
                 lambda chunk: _score.remote(space, chunk, self._search.seed),
+                lambda candidate, _: candidate,
             )
         survivors = worth_training(scored, self._search.objectives, self._screen, rng)
         batch = Batch(
             draws=draws,
             costed=len(costed),
             feasible=len(feasible),
-            scored=len(scored),
+            scored=sum(bool(c.scores) for c in scored),
             unbuildable=dict(Counter(c.error for c in costed if c.error)),
         )
         return Pass(batch=batch, survivors=tuple(survivors))
 
     def _spread(
-        self, items: Sequence[Any], size: int, submit: Callable[[Sequence[Any]], Any]
+        self,
+        items: Sequence[Any],
+        size: int,
+        submit: Callable[[Sequence[Any]], Any],
+        lost: Callable[[Any, RayError], Candidate],
     ) -> Generator[list[Any], None, list[Candidate]]:
-        """Results of `submit` over chunks of `items`, in order; yields the tasks it waits for."""
+        """Results of `submit` over chunks of `items`, in order; yields the tasks it waits for.
+
+        A task that dies is done again one item at a time; `lost` stands in for the one that kills.
+        """
         chunks = [items[i : i + size] for i in range(0, len(items), size)]
-        waiting = deque(enumerate(chunks))
-        running: dict[Any, int] = {}
-        results: dict[int, list[Candidate]] = {}
+        waiting: deque[tuple[tuple[int, ...], Sequence[Any]]] = deque(
+            ((n,), chunk) for n, chunk in enumerate(chunks)
+        )
+        running: dict[Any, tuple[tuple[int, ...], Sequence[Any]]] = {}
+        results: dict[tuple[int, ...], list[Candidate]] = {}
         while waiting or running:
             while waiting and len(running) < self._max_tasks:
                 position, chunk = waiting.popleft()
-                running[submit(chunk)] = position
+                running[submit(chunk)] = (position, chunk)
             done, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
             for task in done:
-                results[running.pop(task)] = ray.get(task)
+                position, chunk = running.pop(task)
+                try:
+                    results[position] = ray.get(task)
+                except RayError as error:
+                    if len(chunk) == 1:
+                        results[position] = [lost(chunk[0], error)]
+                    else:
+                        waiting.extend(((*position, n), [one]) for n, one in enumerate(chunk))
             if not done:
                 yield list(running)
         return [candidate for position in sorted(results) for candidate in results[position]]
+
+
+def _lost(error: RayError) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"its cost could not be estimated, the task failed: {lines[-1].strip()}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,6 @@ class CascadeSearch(Searcher):
         try:
             return self._suggest(trial_id)
         except NasRayError as error:
-            # Ray Tune would wrap it beyond recognition: `search` raises it from the archive.
             self._archive.stop_with(error)
             raise
 
@@ -146,6 +145,8 @@ class CascadeSearch(Searcher):
         """Free the trial's place, and close it if nobody has."""
         self._live.discard(trial_id)
         if not self._archive.interrupted:
+            if result is not None:
+                self.on_trial_result(trial_id, result)
             status = "failed" if error else "completed"
             self._archive.finish(self._archive.number_of(trial_id), status)
 
@@ -154,4 +155,9 @@ class CascadeSearch(Searcher):
         Path(checkpoint_path).write_text(json.dumps({"started": self._archive.started}))
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing to read back: an archive with a record has restored itself."""
+        """Refuse: what Ray Tune restores is a copy of long ago, and the record knows more."""
+        raise SearchError(
+            "a search with CascadeSearch is not resumed by Tuner.restore. Make the archive anew "
+            "with record=Record.open(...) of the same folder, and a new Tuner: it goes on from "
+            "the record."
+        )

@@ -13,7 +13,7 @@ from ray.exceptions import RayError
 from nas_ray.evolution.archive import Archive
 from nas_ray.record import Trial
 from nas_ray.space import Config
-from nas_ray.tune.lightning import lightning_package
+from nas_ray.tune.lightning import lightning_package, quiet_trainer
 from nas_ray.tune.trial import WEIGHTS, LightningTrial, seed_everything
 
 
@@ -55,20 +55,13 @@ def _test(trial: LightningTrial, job: _Job) -> dict[str, float]:
     torch.set_num_threads(1)
     seed_everything(trial.seed)
     network = trial.space.build(job.config)
-    network.load_state_dict(torch.load(job.weights, weights_only=True))
+    network.load_state_dict(torch.load(job.weights, weights_only=True, map_location="cpu"))
     module = trial.task(network)
     package = lightning_package(module)
     data = trial.data_module()
     if not _has_test(module, data, package):
         return {}
-    trainer = package.Trainer(
-        accelerator="auto",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet_trainer(package, accelerator="cpu", enable_checkpointing=False)
     (metrics,) = trainer.test(module, datamodule=data, verbose=False)
     return {name: float(value) for name, value in metrics.items()}
 

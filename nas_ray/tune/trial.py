@@ -2,6 +2,7 @@
 
 import json
 import logging
+import random
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
@@ -15,11 +16,11 @@ from ray import tune
 from torch import nn
 
 from nas_ray.device import Device
-from nas_ray.errors import SearchError
+from nas_ray.errors import RecordError, SearchError
 from nas_ray.evolution.costing import cost_candidates
 from nas_ray.space import Config, SearchSpace
-from nas_ray.tune.lightning import EpochReport, lightning_package
-from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM
+from nas_ray.tune.lightning import EpochReport, lightning_package, quiet_trainer
+from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM, STORAGE_ERROR
 
 #: What a checkpoint folder holds: all that training needs to go on, the weights alone, the config.
 TRAINER_STATE = "trainer.ckpt"
@@ -36,7 +37,8 @@ class LightningTrial:
     `task` takes the network and returns a LightningModule (of `pytorch_lightning` or
     `lightning.pytorch`); `data` is a LightningDataModule, or a function of no arguments that makes
     one, called once in each worker. Reported are every metric the module logs, and of `device` the
-    estimated costs. Each epoch leaves a checkpoint; a trial that is resumed goes on from its last.
+    costs: estimated once, repeated in every report, since a scheduler sees one report at a time.
+    Each epoch leaves a checkpoint; a trial that is resumed goes on from its last.
 
     A failure (an exception, a metric that is not a number) is reported as a result under a
     `CascadeSearch`, since an exception would cost the worker; elsewhere it is raised.
@@ -57,29 +59,31 @@ class LightningTrial:
         used = {name: value for name, value in config.items() if name != RESUME_FROM}
         try:
             self._train(self.space.canonical(used), config.get(RESUME_FROM, ""))
+        except RecordError as error:
+            if RESUME_FROM not in config:
+                raise
+            tune.report({STORAGE_ERROR: str(error)})
         except Exception:
             if RESUME_FROM not in config:
                 raise
             tune.report({ERROR: traceback.format_exc()})
 
     def _train(self, config: Config, resume_from: str) -> None:
-        _use_threads_promised()
+        accelerator = _use_what_was_promised()
         seed_everything(self.seed)
         network = self.space.build(config)
-        costs = cost_candidates(self.space, self.device, [config])[0].costs
+        (candidate,) = cost_candidates(self.space, self.device, [config])
+        if candidate.error:
+            raise SearchError(candidate.error)
         module = self.task(network)
         package = lightning_package(module)
-        run = _Run(network=network, config=config, costs=costs)
+        run = _Run(network=network, config=config, costs=candidate.costs)
         report = EpochReport(run.report)
-        trainer = package.Trainer(
+        trainer = quiet_trainer(
+            package,
+            accelerator=accelerator,
             max_epochs=self.max_epochs,
             callbacks=[report.as_callback(package)],
-            accelerator="auto",
-            devices=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
             num_sanity_val_steps=0,
         )
         checkpoint = _resume_path(resume_from)
@@ -106,6 +110,16 @@ class _Run:
     costs: Mapping[str, float]
 
     def report(self, trainer: Any, metrics: Mapping[str, float]) -> None:
+        try:
+            self._report(trainer, metrics)
+        except OSError as error:
+            raise RecordError(
+                f"the checkpoint of epoch {trainer.current_epoch + 1} cannot be written: {error}. "
+                "Free some space or mend the permissions, then run the same command again: "
+                "everything before this is kept."
+            ) from error
+
+    def _report(self, trainer: Any, metrics: Mapping[str, float]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             trainer.save_checkpoint(Path(folder) / TRAINER_STATE)
             torch.save(self.network.state_dict(), Path(folder) / WEIGHTS)
@@ -117,18 +131,24 @@ class _Run:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed torch and numpy for one trial; the worker may have trained others before."""
+    """Seed every generator for one trial; the worker may have trained others before."""
+    random.seed(seed)
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - what a user's data pipeline may draw from
 
 
-def _use_threads_promised() -> None:
-    """A reused worker keeps the thread count of its last trial, a fresh one takes every core."""
+def _use_what_was_promised() -> str:
+    """Set the threads, and tell Lightning's name of the accelerator, that the trial was promised.
+
+    A reused worker keeps the thread count of its last trial, a fresh one takes every core; and a
+    trial without a GPU may still see those that others were promised.
+    """
     resources = tune.get_context().get_trial_resources()
-    promised = resources.required_resources.get("CPU", 1) if resources else 1
-    torch.set_num_threads(max(1, int(promised)))
+    promised = resources.required_resources if resources else {}
+    torch.set_num_threads(max(1, int(promised.get("CPU", 1))))
     for name in ("pytorch_lightning", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    return "gpu" if promised.get("GPU") else "cpu"
 
 
 def _resume_path(resume_from: str) -> str | None:
