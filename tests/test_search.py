@@ -263,7 +263,7 @@ def test_two_searches_never_write_to_one_folder(tmp_path, small_device):
 
 
 def test_a_folder_of_the_same_space_with_another_task_is_refused(finished, small_device):
-    with pytest.raises(RecordError, match="its task is tiny_job.task"):
+    with pytest.raises(RecordError, match=r"its task is tiny_job.task"):
         run(
             finished,
             small_device,

@@ -165,7 +165,31 @@ def _train(
     resources: Resources,
 ) -> None:
     progress = Progress(archive, trials, Console())
-    tuner = tune.Tuner(
+    try:
+        _tuner(archive, folder, trial, searcher, progress, resources).fit()
+    except (tune.TuneError, OSError) as error:
+        # Ray Tune wraps what its hooks raise; the archive has kept an error of ours itself.
+        if archive.fault is None:
+            last = str(error).strip().splitlines()[-1]
+            archive.stop_with(
+                SearchError(
+                    f"Ray Tune gave up: {last}. Everything up to here is kept in {folder}; once "
+                    "the cause is mended, the same command goes on."
+                )
+            )
+    finally:
+        progress.close()
+
+
+def _tuner(
+    archive: Archive,
+    folder: Path,
+    trial: LightningTrial,
+    searcher: CascadeSearch,
+    progress: Progress,
+    resources: Resources,
+) -> tune.Tuner:
+    return tune.Tuner(
         tune.with_resources(
             trial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
         ),
@@ -186,20 +210,6 @@ def _train(
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
         ),
     )
-    try:
-        tuner.fit()
-    except tune.TuneError as error:
-        # Ray Tune wraps what its hooks raise; the archive has kept an error of ours itself.
-        if archive.fault is None:
-            last = str(error).strip().splitlines()[-1]
-            archive.stop_with(
-                SearchError(
-                    f"Ray Tune gave up: {last}. Everything up to here is kept in {folder}; once "
-                    "the cause is mended, the same command goes on."
-                )
-            )
-    finally:
-        progress.close()
 
 
 class _StopWhenInterrupted(tune.Stopper):
