@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,14 @@ def test_a_baseline_that_cannot_be_built_is_refused_at_once(tmp_path, small_devi
     space = tiny_job.unsound_space("raises")
     space.baseline["kind"] = "raises"
     with pytest.raises(SpaceError, match="no such network"):
+        run(tmp_path / "new", small_device, space)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_space_that_cannot_be_sent_to_workers_is_refused_at_once(tmp_path, small_device):
+    space = tiny_job.space()
+    space.lock = threading.Lock()
+    with pytest.raises(SearchError, match="the space is sent to Ray's workers"):
         run(tmp_path / "new", small_device, space)
     assert not (tmp_path / "new").exists()
 

@@ -1,6 +1,7 @@
 """`search`: the whole way from a space and a task to trained networks, wired up."""
 
 import os
+import pickle
 import signal
 import threading
 import warnings
@@ -106,6 +107,7 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
         space, objectives=objectives, constraints=constraints, costs=device, seed=seed
     )
     evolution.check_feasible()
+    _require_picklable(space=space, task=task, data=data)
     record = Record.open(
         storage or Path("runs") / space.name,
         header(evolution, device, task, data, max_epochs=max_epochs),
@@ -115,6 +117,18 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
         archive = Archive(evolution, max_epochs=max_epochs, record=record)
         _run(archive, record.folder, trial, trials, screen, resources or Resources())
     return _result(archive, record, trials)
+
+
+def _require_picklable(**parts: Any) -> None:
+    for name, part in parts.items():
+        try:
+            ray.cloudpickle.dumps(part)
+        except (TypeError, AttributeError, pickle.PicklingError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise SearchError(
+                f"the {name} is sent to Ray's workers and must be picklable, but: {first}. Make "
+                "what cannot be sent (locks, open files, connections) inside the function that uses it."
+            ) from error
 
 
 def _run(
