@@ -127,7 +127,7 @@ def _require_picklable(**parts: Any) -> None:
             first = str(error).strip().splitlines()[0]
             raise SearchError(
                 f"the {name} is sent to Ray's workers and must be picklable, but: {first}. Make "
-                "what cannot be sent (locks, open files, connections) inside the function that uses it."
+                "what cannot be sent (locks, open files) inside the function that uses it."
             ) from error
 
 
