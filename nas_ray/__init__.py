@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nas_ray import zero_shot
     from nas_ray.choice import Categorical, Channels, Ordinal
     from nas_ray.device import Device, list_devices, load_device
+    from nas_ray.errors import NasRayError
     from nas_ray.estimate.cost import Cost
     from nas_ray.evolution import Archive, EvolutionarySearch, Screen
     from nas_ray.objective import Constraint, Objective
@@ -29,6 +30,7 @@ _HOME = {
     "Device": "nas_ray.device",
     "EvolutionarySearch": "nas_ray.evolution",
     "LightningTrial": "nas_ray.tune",
+    "NasRayError": "nas_ray.errors",
     "Objective": "nas_ray.objective",
     "Ordinal": "nas_ray.choice",
     "Resources": "nas_ray.tune",
@@ -51,6 +53,7 @@ __all__ = [
     "Device",
     "EvolutionarySearch",
     "LightningTrial",
+    "NasRayError",
     "Objective",
     "Ordinal",
     "Resources",
