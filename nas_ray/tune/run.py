@@ -140,7 +140,7 @@ def _run(
     resources: Resources,
 ) -> None:
     """Train what the searcher suggests, then test what is worth it."""
-    with ray_runtime() as is_own, _stopping_on_interrupt(archive):
+    with _stopping_on_interrupt(archive), ray_runtime() as is_own:
         concurrent = resources.concurrent(can_grow=not is_own)
         searcher = CascadeSearch(archive, trials=trials, max_concurrent=concurrent, screen=screen)
         _train(archive, folder, trial, searcher, trials, resources)
