@@ -39,9 +39,7 @@ def logging_backend(graph, settings):
         latency_ms=(graph.macs + 1) / 1e6,
         peak_memory_bytes=1,
         weight_bytes=graph.weight_elements,
-        original_weight_bytes=graph.weight_elements,
         macs=graph.macs,
-        npu_operators=len(graph.operators),
         cpu_operators=2 if action == "host" else 0,
     )
 

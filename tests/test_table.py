@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -176,3 +177,24 @@ def test_a_damaged_packed_table_is_refused_with_its_path(tmp_path, damage):
     path.write_bytes(bytes(whole.get(damage, data)))
     with pytest.raises(DeviceError, match=re.escape(f"{path}: cannot be read as a table")):
         read_text(path)
+
+
+def test_the_shares_of_the_operators_are_kept_where_a_row_has_them(path):
+    row = replace(ROWS[0], operators_ms=(0.5,))
+    assert list(append_rows(path, [row, ROWS[1]])) == [row, ROWS[1]]
+    assert read_table(path) == (row, ROWS[1])
+
+
+def test_a_table_without_that_column_is_continued_without_it(path):
+    written(path, f"{HEADER}\n{LINES}")
+    row = replace(ROWS[0], signature="1x4x9x9; conv 0 > 1x4x9x9 w=16", operators_ms=(0.5,))
+    list(append_rows(path, [row]))
+    assert read_table(path)[-1] == replace(row, operators_ms=())
+
+
+def test_shares_that_do_not_add_up_to_the_latency_are_refused(path):
+    text = f"{HEADER},operators_ms\n{FIRST},0.5,448,12,768,0.2 0.2\n"
+    with pytest.raises(
+        DeviceError, match="line 2: operators_ms must add up to latency_ms 0.5, but"
+    ):
+        parse_table(text, path)

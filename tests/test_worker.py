@@ -32,9 +32,7 @@ def misbehaving(graph, settings):
         latency_ms=graph.macs * settings["ms_per_mac"],
         peak_memory_bytes=os.getpid(),  # so that a test sees which process answered
         weight_bytes=graph.weight_elements,
-        original_weight_bytes=graph.weight_elements,
         macs=graph.macs,
-        npu_operators=1,
         cpu_operators=0,
     )
 

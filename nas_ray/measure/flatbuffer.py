@@ -45,6 +45,11 @@ class TfliteWriter:
         # Buffer 0 is empty by convention: it stands for "no constant data".
         self._buffers: list[bytes] = [b""]
 
+    @property
+    def operators(self) -> int:
+        """How many operators there are so far."""
+        return len(self._operators)
+
     def activation(self, shape: Sequence[int], scale: float = 0.05, zero_point: int = 0) -> int:
         """A new int8 activation of `shape`; returns its index."""
         return self._add(shape, np.dtype(np.int8), scale, zero_point, 0)

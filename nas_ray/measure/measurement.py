@@ -11,18 +11,18 @@ from nas_ray.graph import Graph
 class Measurement:
     """One graph on one target.
 
-    `peak_memory_bytes` is the memory for activations, `weight_bytes` constants as stored
-    (compressed), `original_weight_bytes` before compression. `cpu_operators` > 0 means that
-    those run on the host processor and are not in `latency_ms`.
+    `peak_memory_bytes` is the memory for activations and `weight_bytes` the constants
+    as stored (compressed). `cpu_operators` > 0 means that
+    those run on the host processor and are not in `latency_ms`. `operators_ms` is the share of
+    each operator of the graph in `latency_ms`, in their order; empty where a back-end cannot say.
     """
 
     latency_ms: float
     peak_memory_bytes: int
     weight_bytes: int
-    original_weight_bytes: int
     macs: int
-    npu_operators: int
-    cpu_operators: int
+    cpu_operators: int = 0
+    operators_ms: tuple[float, ...] = ()
 
 
 #: Measures a graph with the settings of `[measure]` in device.toml; raises MeasureError.

@@ -93,4 +93,5 @@ def _measured(
                 peak_memory_bytes=answer.peak_memory_bytes,
                 weight_bytes=answer.weight_bytes,
                 macs=answer.macs,
+                operators_ms=answer.operators_ms,
             )

@@ -11,12 +11,14 @@ import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nas_ray.errors import DeviceError
 
 COLUMNS = ("signature", "latency_ms", "peak_memory_bytes", "weight_bytes", "macs")
+#: Not every back-end can say it, and a table made by hand may leave it out.
+OPERATORS = "operators_ms"
 #: Two rows of one subgraph may differ by the noise of a measurement, not by more.
 CONTRADICTION = 0.10
 _UNIT = re.compile(r"(latency|peak_memory|weight)_(\w+)")
@@ -24,13 +26,17 @@ _UNIT = re.compile(r"(latency|peak_memory|weight)_(\w+)")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One subgraph: its signature and what the back-end said about it."""
+    """One subgraph: its signature and what the back-end said about it.
+
+    `operators_ms` are the shares of its operators in `latency_ms`, or empty where nobody knows.
+    """
 
     signature: str
     latency_ms: float
     peak_memory_bytes: int
     weight_bytes: int
     macs: int
+    operators_ms: tuple[float, ...] = ()
 
 
 def table_path(folder: Path) -> Path | None:
@@ -54,16 +60,20 @@ def parse_table(text: str, path: Path) -> tuple[Row, ...]:
     header = next(reader, [])
     _check_columns(path, header)
     places = [header.index(column) for column in COLUMNS]
+    shares = header.index(OPERATORS) if OPERATORS in header else None
     rows: dict[str, Row] = {}
     for line, fields in enumerate(reader, start=2):
         row = _row(path, line, fields, places)
+        if shares is not None:
+            row = _with_shares(path, line, row, fields[shares] if shares < len(fields) else "")
         _check_contradiction(path, line, row, rows.setdefault(row.signature, row))
     return tuple(rows.values())
 
 
 def append_rows(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
     """Write each of `rows` to the plain file as it comes, flushed, and pass it on."""
-    known = read_text(path) if path.exists() else ",".join(COLUMNS) + "\n"
+    known = read_text(path) if path.exists() else ",".join((*COLUMNS, OPERATORS)) + "\n"
+    header = known[: known.index("\n")].split(",")
     try:
         path.write_text(known, encoding="utf-8")
     except OSError as error:
@@ -74,7 +84,8 @@ def append_rows(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         for row in rows:
-            writer.writerow(_fields(row))
+            values = _fields(row)
+            writer.writerow([values[column] for column in header])
             file.flush()
             yield row
 
@@ -95,9 +106,15 @@ def unpack(folder: Path) -> Path:
     return plain
 
 
-def _fields(row: Row) -> tuple[str, ...]:
-    counts = (row.peak_memory_bytes, row.weight_bytes, row.macs)
-    return (row.signature, f"{row.latency_ms:.9g}", *map(str, counts))
+def _fields(row: Row) -> dict[str, str]:
+    return {
+        "signature": row.signature,
+        "latency_ms": f"{row.latency_ms:.9g}",
+        "peak_memory_bytes": str(row.peak_memory_bytes),
+        "weight_bytes": str(row.weight_bytes),
+        "macs": str(row.macs),
+        OPERATORS: " ".join(f"{share:.6g}" for share in row.operators_ms),
+    }
 
 
 def read_text(path: Path) -> str:
@@ -148,6 +165,18 @@ def _row(path: Path, line: int, fields: list[str], places: list[int]) -> Row:
         weight_bytes=weight_bytes,
         macs=macs,
     )
+
+
+def _with_shares(path: Path, line: int, row: Row, text: str) -> Row:
+    """`row` with what its operators take; their sum is its latency, but for rounding."""
+    shares = tuple(_number(f"{path}, line {line}", OPERATORS, word) for word in text.split())
+    if shares and not math.isclose(sum(shares), row.latency_ms, rel_tol=1e-3):
+        raise DeviceError(
+            f"{path}, line {line}: {OPERATORS} must add up to latency_ms {row.latency_ms}, but "
+            f"they add up to {sum(shares):.6g}. Measure the subgraph again (`nas-ray profile`), "
+            f"or leave {OPERATORS} empty."
+        )
+    return replace(row, operators_ms=shares)
 
 
 def _number(where: str, column: str, word: str) -> float:

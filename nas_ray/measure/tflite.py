@@ -7,6 +7,7 @@ its weights are not the network's.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -37,8 +38,16 @@ _LOOKUP = {
 }
 
 
-def to_tflite(graph: Graph, seed: int = 0) -> bytes:
-    """The bytes of an int8 TFLite model of `graph` (a network or a subgraph).
+@dataclass(frozen=True, kw_only=True)
+class TfliteModel:
+    """A file, and for each of its operators in order the operator of the graph it comes from."""
+
+    content: bytes
+    origins: tuple[int, ...]
+
+
+def to_tflite(graph: Graph, seed: int = 0) -> TfliteModel:
+    """An int8 TFLite model of `graph` (a network or a subgraph).
 
     Resizing is written as bilinear and a slice as the first part: a graph does not say which,
     and the cost is the same. Raises MeasureError naming the first operator that cannot be written.
@@ -55,16 +64,19 @@ class _Lowering:
         self.rng = np.random.default_rng(seed)
         self.index: dict[int, int] = {}
 
-    def run(self) -> bytes:
+    def run(self) -> TfliteModel:
         for tensor in self.graph.inputs:
             self.index[tensor] = self.writer.activation(self.shape(tensor), _ACTIVATION_SCALE)
-        for operator in self.graph.operators:
+        origins: list[int] = []
+        for position, operator in enumerate(self.graph.operators):
             lower = _LOWER.get(operator.kind)
             if lower is None:
                 raise _cannot(operator, "has no int8 TFLite form here")
             lower(self, operator)
+            origins += [position] * (self.writer.operators - len(origins))
         outputs = [self.index[tensor] for tensor in self.graph.outputs]
-        return self.writer.finish([self.index[tensor] for tensor in self.graph.inputs], outputs)
+        content = self.writer.finish([self.index[tensor] for tensor in self.graph.inputs], outputs)
+        return TfliteModel(content=content, origins=tuple(origins))
 
     def shape(self, tensor: int) -> tuple[int, ...]:
         """Shape in the file: channels last, at least height and width for signals."""
@@ -251,10 +263,20 @@ def _mean(lowering: _Lowering, operator: Operator) -> None:
     shape, result = lowering.shape(operator.inputs[0]), lowering.shape(operator.outputs[0])
     if len(shape) != 4 or prod(result) != shape[-1]:
         raise _cannot(operator, "averages over other axes than height and width")
-    inputs = [lowering.index[operator.inputs[0]], lowering.integers([1, 2])]
-    averaged = lowering.emit(
-        "MEAN", inputs, result, "ReducerOptions", {"KeepDims": len(result) == 4}
-    )
+    # A pooling over the whole image: compilers have a faster form for it than for MEAN.
+    fields: dict[str, int | float | bool] = {
+        "Padding": _VALID,
+        "StrideH": 1,
+        "StrideW": 1,
+        "FilterHeight": shape[1],
+        "FilterWidth": shape[2],
+    }
+    pooled = (1, 1, 1, shape[-1])
+    source = lowering.index[operator.inputs[0]]
+    averaged = lowering.emit("AVERAGE_POOL_2D", [source], pooled, "Pool2DOptions", fields)
+    if result != pooled:
+        inputs = [averaged, lowering.integers(result)]
+        averaged = lowering.emit("RESHAPE", inputs, result, "ReshapeOptions")
     if operator.activation:
         averaged = lowering.activate(operator, averaged)
     lowering.index[operator.outputs[0]] = averaged

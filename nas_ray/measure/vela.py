@@ -4,7 +4,7 @@ The numbers are the compiler's own estimate of cycles and memory, made to guide 
 are not a measurement on silicon, and Arm advises against comparing them across configurations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -67,17 +67,38 @@ def measure(graph: Graph, target: VelaTarget, seed: int = 0) -> Measurement:
     Deterministic. Raises MeasureError without the compiler, for an operator that cannot be
     written, or when the compiler refuses the model.
     """
-    report = _report(to_tflite(graph, seed), target)
+    model = to_tflite(graph, seed)
+    compiled = _compiled(model.content, target)
+    report = compiled.perf_report
     memories = {str(name).lower(): memory for name, memory in report.memories.items()}
     return Measurement(
         latency_ms=report.totalCycles / target.clock_hz * 1e3,
         peak_memory_bytes=int(memories["sram"].peakUsage) if "sram" in memories else 0,
         weight_bytes=int(report.encodedWeights),
-        original_weight_bytes=int(report.originalWeights),
         macs=int(report.macCount),
-        npu_operators=int(report.npuOps),
         cpu_operators=int(report.cpuOps),
+        operators_ms=_operators_ms(compiled.opt_database, model.origins, graph, target.clock_hz),
     )
+
+
+def _operators_ms(
+    database: Any, origins: Sequence[int], graph: Graph, clock_hz: float
+) -> tuple[float, ...]:
+    """Cycles of the compiler's operators, each credited to the operator of `graph` it serves.
+
+    The compiler numbers what it was given (`ext_key`) and says for each operator that it runs
+    which one of those it comes from (`source_id`).
+    """
+    given = {row["id"]: int(row["ext_key"]) for row in _rows(database, "source")}
+    cycles = [0] * len(graph.operators)
+    for row in _rows(database, "perf"):
+        cycles[origins[given[row["source_id"]]]] += int(row["op_cycles"])
+    return tuple(count / clock_hz * 1e3 for count in cycles)
+
+
+def _rows(database: Any, table: str) -> Iterator[dict[str, str]]:
+    found = database.tables[table]
+    return (dict(zip(found.header, row, strict=True)) for row in found.data)
 
 
 def vela(graph: Graph, settings: Mapping[str, Any]) -> Measurement:
@@ -112,7 +133,7 @@ def compiler_version() -> str:
     return str(_regor().__version__).strip('"')
 
 
-def _report(model: bytes, target: VelaTarget) -> Any:
+def _compiled(model: bytes, target: VelaTarget) -> Any:
     architecture, macs, cores, address_bits = ACCELERATORS[target.accelerator]
     system = (
         f"[architecture]\nmacs={macs}\ncores={cores}\n"
@@ -120,17 +141,16 @@ def _report(model: bytes, target: VelaTarget) -> Any:
         f"memory_mode_name={target.memory_mode}\n{_configurations(target)}"
     )
     options = (
-        "[compiler]\noutput_format=TFLite\ncop_format=COP1\n"
+        "[compiler]\noutput_format=TFLite\ncop_format=COP1\nenable_db=true\n"
         f"[scheduler]\noptimize=Performance\narena_size_limit={1 << address_bits}\n"
         "disable_feature=\ncpu_tensor_alignment=16\ntensor_allocator=HillClimb\n[graph]\n"
     )
     try:
-        compiled = _regor().compile(
+        return _regor().compile(
             architecture, model, "TFLITE", system, options=options, verbose=False
         )
     except RuntimeError as error:
         raise MeasureError(f"the Ethos-U compiler refused the model: {error}") from error
-    return compiled.perf_report
 
 
 def _regor() -> Any:
