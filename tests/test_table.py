@@ -195,6 +195,6 @@ def test_a_table_without_that_column_is_continued_without_it(path):
 def test_shares_that_do_not_add_up_to_the_latency_are_refused(path):
     text = f"{HEADER},operators_ms\n{FIRST},0.5,448,12,768,0.2 0.2\n"
     with pytest.raises(
-        DeviceError, match="line 2: operators_ms must add up to latency_ms 0.5, but"
+        DeviceError, match=r"line 2: operators_ms must add up to latency_ms 0\.5, but"
     ):
         parse_table(text, path)
