@@ -71,8 +71,8 @@ def test_source_md_tells_rows_seed_origin_and_caveat(folder, rows):
     assert f"{len(rows)} subgraphs" in text
     assert f"--count {len(rows)} --seed {SEED_OF_TABLES}" in text
     settings, _ = read_settings(folder / "device.toml")
-    for key in ("version", "accelerator", "system_config", "memory_mode"):
-        assert settings[key] in text
+    for name in (value for value in settings.values() if isinstance(value, str)):
+        assert name in text
     assert re.search(r"never\s+a\s+measurement\s+on\s+silicon", text)
 
 
@@ -89,6 +89,10 @@ def test_asking_the_back_end_again_gives_the_row(folder, rows):
             peak_memory_bytes=found.peak_memory_bytes,
             weight_bytes=found.weight_bytes,
             macs=found.macs,
+            # A table made before back-ends told them has none.
+            operators_ms=tuple(float(f"{share:.6g}") for share in found.operators_ms)
+            if row.operators_ms
+            else (),
         )
 
 

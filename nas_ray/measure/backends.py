@@ -8,17 +8,21 @@ from typing import Any
 from nas_ray.errors import DeviceError, MeasureError, nearest
 from nas_ray.graph import Graph, signature
 from nas_ray.measure.measurement import Backend, Measurement
+from nas_ray.measure.systolic import systolic
 from nas_ray.measure.vela import vela
 from nas_ray.measure.worker import Worker
 
 #: What `backend` in the section [measure] of device.toml may say.
-BACKENDS: Mapping[str, Backend] = {"vela": vela}
+BACKENDS: Mapping[str, Backend] = {"systolic": systolic, "vela": vela}
+#: What describes the hardware outside [measure]; passed along where device.toml has it, so that a
+#: back-end need not be told twice.
+_HARDWARE = ("macs_per_cycle", "memories", "number_format")
 
 
 def read_settings(path: Path) -> tuple[dict[str, Any], int]:
-    """The section [measure] of a device.toml with its clock, and the parallelism factor.
+    """The section [measure] of a device.toml with the hardware's keys, and the parallelism factor.
 
-    Raises DeviceError where one of them is missing or of another type.
+    Raises DeviceError where section, clock or factor is missing or of another type.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -35,7 +39,8 @@ def read_settings(path: Path) -> tuple[dict[str, Any], int]:
         raise DeviceError(f"{path}: parallelism_factor must be an int above 0, but got {factor!r}.")
     if not isinstance(section, dict):
         raise DeviceError(f"{path}: measure must be a section, but got {section!r}.")
-    return {"clock_hz": clock_hz, **section}, factor
+    hardware = {key: document[key] for key in _HARDWARE if key in document}
+    return {"clock_hz": clock_hz, **hardware, **section}, factor
 
 
 def backend_of(settings: Mapping[str, Any]) -> Backend:
