@@ -9,11 +9,15 @@ from nas_ray.errors import MeasureError
 from nas_ray.graph import parse_signature
 from nas_ray.measure.backends import backend_of, read_settings
 from nas_ray.measure.design import read_design
-from nas_ray.measure.systolic import systolic
+from nas_ray.measure.systolic import measure, systolic
 
 PROFILE = device_folder("systolic-32x32") / "device.toml"
 SETTINGS, _ = read_settings(PROFILE)
 GRAPH = parse_signature("1x32x10x10; conv 0 > 1x32x10x10 w=1024 m=102400")
+
+
+def test_the_back_end_of_a_device_is_the_model_on_its_design():
+    assert systolic(GRAPH, SETTINGS) == measure(GRAPH, read_design(SETTINGS))
 
 
 def test_a_designer_changes_the_profile_and_the_back_end_follows(tmp_path):

@@ -19,12 +19,11 @@ from nas_ray.graph import parse_signature, subgraphs, trace
 from nas_ray.measure.backends import read_settings
 from nas_ray.measure.design import read_design
 from nas_ray.measure.sampling import sample_subgraphs
-from nas_ray.measure.systolic import measure, systolic
+from nas_ray.measure.systolic import measure
 from search_spaces import classification
 
 PROFILE = device_folder("systolic-32x32") / "device.toml"
-SETTINGS, _ = read_settings(PROFILE)
-SHIPPED = read_design(SETTINGS)
+SHIPPED = read_design(read_settings(PROFILE)[0])
 #: The shipped array with memories that nothing waits for.
 UNBOUND = replace(SHIPPED, sram_bytes=0, sram_bytes_per_s=1e24, dram_bytes_per_s=1e24)
 #: So little SRAM that most subgraphs spill.
@@ -90,26 +89,35 @@ def test_tiles_by_hand(text, tiles):
     assert cycles(text, UNBOUND) == pytest.approx(LOAD + tiles * TILE)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_scale_sim_counts_the_same_but_for_the_hidden_loads(seed):
-    """SCALE-Sim's weight-stationary run time: (2 R + C + T - 2) ceil(K / R) ceil(M / C)."""
-    rng = np.random.default_rng(seed)
-    rows, columns = (int(n) for n in rng.integers(1, 130, 2))
-    channels, after, pixels = (int(n) for n in rng.integers(1, 400, 3))
-    tiles = ceil(channels / rows) * ceil(after / columns)
-    scale_sim = (2 * rows + columns + pixels - 2) * tiles
-    found = cycles(conv(channels, after, pixels), replace(UNBOUND, rows=rows, columns=columns))
-    assert found == pytest.approx(scale_sim - (tiles - 1) * rows)
+@pytest.mark.parametrize(
+    ("rows", "columns", "product", "scale_sim"),
+    [
+        (32, 32, (100, 32, 32), 194),
+        (32, 32, (3136, 24, 144), 16_150),
+        (32, 32, (49, 96, 33), 858),
+        (32, 32, (1, 1024, 1000), 97_280),
+        (16, 64, (196, 576, 64), 10_440),
+        (64, 16, (25, 65, 17), 668),
+        (1, 1, (5, 3, 4), 72),
+    ],
+)
+def test_scale_sim_counts_the_same_but_for_the_hidden_loads(rows, columns, product, scale_sim):
+    """Cycles of T x K x M counted by scalesim 3.0.0, weight stationary: it loads before each tile.
+
+    Here all loads but the first are hidden behind the tile before.
+    """
+    pixels, depth, width = product
+    hidden = rows * (ceil(depth / rows) * ceil(width / columns) - 1)
+    design = replace(UNBOUND, rows=rows, columns=columns)
+    assert cycles(conv(depth, width, pixels), design) == pytest.approx(scale_sim - hidden)
 
 
 def test_an_array_of_one_multiplier_takes_a_cycle_a_mac(sample):
     one = replace(UNBOUND, rows=1, columns=1, vector_lanes=10**12)
     for graph in sample:
-        products = sum(operator.macs > 0 for operator in graph.operators)
-        others = sum(
-            operator.macs == 0 and operator.kind != "reshape" for operator in graph.operators
-        )
-        assert cycles(graph, one) == pytest.approx(graph.macs + products + others)
+        # One cycle for the first load of a product, or for the vector unit.
+        others = sum(operator.kind != "reshape" for operator in graph.operators)
+        assert cycles(graph, one) == pytest.approx(graph.macs + others)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +142,11 @@ def test_what_only_moves_or_nobody_knows_costs_its_traffic(kind):
     """3200 bytes read and 3200 written at 64 bytes a cycle."""
     text = f"1x32x10x10; {kind} 0 > 1x32x100"
     assert cycles(text, SHIPPED) == pytest.approx(6400 / 64)
+
+
+def test_a_lookup_reads_the_rows_it_was_asked_for():
+    """Ten rows of 8 bytes out of a thousand, at 8 bytes a cycle."""
+    assert cycles("1x10; gather 0 > 1x10x8 w=8000", SHIPPED) == pytest.approx(10)
 
 
 def test_an_addition_reads_both_operands():
@@ -192,8 +205,8 @@ def test_a_residual_pays_for_the_room_it_took():
     """The sum fits, but its operand was pushed out while the branch needed the room."""
     head = "1x32x10x10; conv 0 > 1x128x10x10 w=4096 m=409600; conv 1 > 1x32x10x10 w=4096 m=409600"
     graph = parse_signature(f"{head}; add 0,2 > 1x32x10x10")
-    fits, tight = replace(SHIPPED, sram_bytes=0), replace(SHIPPED, sram_bytes=9_600)
-    assert measure(graph, tight).operators_ms[-1] > measure(graph, fits).operators_ms[-1]
+    fitting, tight = (measure(graph, replace(SHIPPED, sram_bytes=n)) for n in (0, 9_600))
+    assert tight.operators_ms[-1] > fitting.operators_ms[-1]
 
 
 @pytest.mark.parametrize("design", [SHIPPED, TIGHT, UNBOUND], ids=["shipped", "tight", "unbound"])
@@ -286,7 +299,3 @@ def test_a_product_of_activations_loads_no_weights_from_dram():
     fast, slow = SHIPPED, replace(SHIPPED, dram_bytes_per_s=1.0)
     assert measure(graph, slow) == measure(graph, fast)
     assert measure(graph, fast).macs == 2 * 64 * 64 * 32
-
-
-def test_the_back_end_of_a_device_is_the_same_measurement(sample):
-    assert all(systolic(graph, SETTINGS) == measure(graph, SHIPPED) for graph in sample[:20])
