@@ -194,7 +194,6 @@ def test_what_does_not_fit_spills_and_weights_are_read_again():
 
 
 def test_what_just_fits_does_not_spill():
-    """So a network is laid out for its peak memory, not for the sum of its tensors."""
     roomy, exact = replace(SHIPPED, sram_bytes=0), replace(SHIPPED, sram_bytes=6400)
     chain = f"{FULL_TILE}; conv 1 > 1x32x10x10 w=1024 m=102400"
     assert measure(parse_signature(chain), exact) == measure(parse_signature(chain), roomy)
