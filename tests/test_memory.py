@@ -3,7 +3,6 @@
 import csv
 import os
 from dataclasses import replace
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,11 @@ from torch import nn
 import nas_ray
 from nas_ray.estimate.hardware import read_hardware
 from nas_ray.estimate.memory import (
-    activation_bytes,
     least_memory,
     peak_memory_bytes,
     weight_bytes,
 )
-from nas_ray.estimate.ordering import best_order, depth_first, reordered
-from nas_ray.estimate.staging import buffers
-from nas_ray.graph import Graph, Operator, Tensor, subgraphs, trace
+from nas_ray.graph import subgraphs, trace
 from search_spaces import classification
 from search_spaces.blocks import FusedInvertedBottleneck, InvertedBottleneck
 
@@ -229,45 +225,6 @@ def test_what_a_device_adds_by_hand(changes, model, expected):
     assert peak_memory_bytes(graph_of(model), replace(HARDWARE, **changes)) == expected
 
 
-#: Times so long or short that hand arithmetic decides what is copied: 1 byte a weight, no more.
-STAGING = replace(
-    DEVICE.staging,
-    far_latency_cycles=1000.0,
-    near_latency_cycles=1.0,
-    far_channel_cycles=1000.0,
-    copy_rate=1e3,
-    stream_rate=1e3,
-    near_rate=1e6,
-    narrow_channels=1,
-    input_group=8,
-    channel_group=8,
-    weight_ratio=1.0,
-    channel_bytes=1e-9,
-    operator_bytes=1e-9,
-)
-
-
-def test_weights_are_copied_under_the_operator_before():
-    """The second convolution's 24 * 16 weights come while the first runs, which takes long.
-
-    The second then is short: of the third's 16 * 16 weights one group of 8 channels comes under
-    it, and the other into a second buffer.
-    """
-    graph = graph_of(nn.Sequential(nn.Conv2d(8, 24, 1), nn.Conv2d(24, 16, 1), nn.Conv2d(16, 16, 1)))
-    held = [(one.most, one.early, one.late) for one in buffers(graph, STAGING)]
-    assert held == [(0, 0, 0), (384, 384, 384), (256, 128, 128)]
-    peak = (24 + 16) * PIXELS + 384 + 128
-    assert peak > max((8 + 24) * PIXELS + 384, (16 + 16) * PIXELS + 256)
-    assert peak_memory_bytes(graph, replace(HARDWARE, staging=STAGING)) == peak
-
-
-def test_weights_that_come_no_sooner_are_not_copied():
-    graph = graph_of(nn.Sequential(nn.Conv2d(8, 24, 1), nn.Conv2d(24, 16, 1)))
-    slow = replace(STAGING, copy_rate=1e-3)
-    assert all(one.most == 0 for one in buffers(graph, slow))
-    assert peak_memory_bytes(graph, replace(HARDWARE, staging=slow)) == (24 + 16) * PIXELS
-
-
 @pytest.fixture(scope="module")
 def sampled():
     """Thirty networks of the classification space."""
@@ -321,57 +278,3 @@ def test_the_order_of_least_memory_closes_a_branch_before_it_opens_another():
     graph = graph_of(Chains())
     least = peak_memory_bytes(least_memory(graph, HARDWARE), HARDWARE)
     assert least == (8 + 128 + 8) * PIXELS < peak_memory_bytes(graph, HARDWARE)
-
-
-def random_graph(rng, count):
-    """Operators that each read one or two earlier tensors and write one of random size."""
-    sizes = rng.integers(1, 50, count + 1)
-    operators = tuple(
-        Operator(
-            kind="conv",
-            inputs=tuple(sorted({int(i) for i in rng.integers(0, n + 1, 2)})),
-            outputs=(n + 1,),
-        )
-        for n in range(count)
-    )
-    read = {i for operator in operators for i in operator.inputs}
-    return Graph(
-        tensors=tuple(Tensor(shape=(1, int(size)), storage=n) for n, size in enumerate(sizes)),
-        operators=operators,
-        inputs=(0,),
-        outputs=tuple(n for n in range(1, count + 1) if n not in read),
-    )
-
-
-def allowed(graph):
-    """All orders in which each operator runs after those it reads from."""
-    for order in permutations(range(len(graph.operators))):
-        written = set(graph.inputs)
-        for step in order:
-            if not written.issuperset(graph.operators[step].inputs):
-                break
-            written.update(graph.operators[step].outputs)
-        else:
-            yield order
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_the_best_order_is_that_of_brute_force(seed):
-    rng = np.random.default_rng(seed)
-    graph = random_graph(rng, 6)
-
-    def peak(order):
-        return max(activation_bytes(reordered(graph, order), HARDWARE))
-
-    orders = list(allowed(graph))
-    best = best_order(graph, [tensor.elements for tensor in graph.tensors])
-    assert best in orders
-    assert depth_first(graph) in orders
-    assert peak(best) == min(map(peak, orders)) <= peak(range(6))
-
-
-def test_a_chain_keeps_its_order(sampled):
-    for graph in sampled[:5]:
-        given = tuple(range(len(graph.operators)))
-        assert depth_first(graph) == given
-        assert least_memory(graph, DEVICE) == graph
