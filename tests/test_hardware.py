@@ -2,11 +2,13 @@
 
 import copy
 import re
+from dataclasses import fields
 
 import pytest
 
 from nas_ray.errors import DeviceError
 from nas_ray.estimate.hardware import Memory, read_hardware
+from nas_ray.estimate.staging import Staging
 
 PROFILE = {
     "name": "tiny",
@@ -76,6 +78,48 @@ def test_every_value_is_taken_as_written(tmp_path):
     assert (hardware.weight_bytes, hardware.activation_bytes, hardware.bias_bytes) == (1, 2, 4)
     assert hardware.memories == {"sram": Memory(bandwidth_bytes_per_s=4e9, size_bytes=0)}
     assert hardware.measure == {"backend": "vela"}
+
+
+def test_a_device_without_them_has_no_padding_no_order_and_no_staging(tmp_path):
+    hardware = read(tmp_path, PROFILE)
+    assert (hardware.alignment_bytes, hardware.channel_multiple) == (1, 1)
+    assert (hardware.is_depth_first, hardware.writes_in_place, hardware.staging) == (
+        False,
+        False,
+        None,
+    )
+
+
+def test_padding_order_and_staging_are_taken_as_written(tmp_path):
+    numbers = {key.name: n + 1 for n, key in enumerate(fields(Staging))}
+    layout = PROFILE["number_format"] | {"alignment_bytes": 32, "channel_multiple": 8}
+    execution = {"is_depth_first": True, "writes_in_place": True}
+    more = {"number_format": layout, "execution": execution, "staging": numbers}
+    hardware = read(tmp_path, PROFILE | more)
+    assert (hardware.alignment_bytes, hardware.channel_multiple) == (32, 8)
+    assert (hardware.is_depth_first, hardware.writes_in_place) == (True, True)
+    assert hardware.staging == Staging(**numbers)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("staging", "copy_rate", 0),
+        ("staging", "channel_group", 1.5),
+        ("execution", "is_depth_first", 1),
+        ("number_format", "channel_multiple", 0),
+    ],
+)
+def test_what_may_be_left_out_is_refused_when_wrong(tmp_path, section, key, value):
+    numbers = {one.name: 1 for one in fields(Staging)}
+    whole = {"staging": numbers, "number_format": PROFILE["number_format"], "execution": {}}
+    with pytest.raises(DeviceError, match=f"{key} must be"):
+        read(tmp_path, PROFILE | {section: whole[section] | {key: value}})
+
+
+def test_half_a_staging_is_refused(tmp_path):
+    with pytest.raises(DeviceError, match="'far_latency_cycles' is missing"):
+        read(tmp_path, PROFILE | {"staging": {"copy_rate": 1.0}})
 
 
 def test_a_whole_number_will_do_for_a_real_one(tmp_path):

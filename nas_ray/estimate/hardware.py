@@ -2,11 +2,12 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from nas_ray.errors import DeviceError
+from nas_ray.estimate.staging import Staging
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,11 @@ class Hardware:
 
     `numbers` says what the table holds ("compiler estimates", "measurements"), and
     `parallelism_factor` how many channels run in parallel. `additivity` is the upper end of
-    log(network / sum of its subgraphs) on 95 % of networks: what a sum cannot know.
+    log(network / sum of its subgraphs) on 95 % of networks: what a sum cannot know. Activations
+    begin at multiples of `alignment_bytes`; those inside the network have their channels padded
+    to `channel_multiple`. `is_depth_first` and `writes_in_place` say in which order operators run
+    and whether some write over their inputs (see `ordering.py`); if not, as the graph has it.
+    `staging` says which weights are copied beside the activations; None: none are.
     """
 
     name: str
@@ -38,6 +43,11 @@ class Hardware:
     additivity: float
     memories: Mapping[str, Memory]
     measure: Mapping[str, Any]
+    alignment_bytes: int = 1
+    channel_multiple: int = 1
+    is_depth_first: bool = False
+    writes_in_place: bool = False
+    staging: Staging | None = None
 
 
 def read_hardware(path: Path) -> Hardware:
@@ -65,7 +75,29 @@ def read_hardware(path: Path) -> Hardware:
         additivity=_at_least_0(path, document, "additivity", float),
         memories={name: _memory(path, _value(path, memories, name, dict)) for name in memories},
         measure=_value(path, document, "measure", dict),
+        alignment_bytes=_multiple(path, number_format, "alignment_bytes"),
+        channel_multiple=_multiple(path, number_format, "channel_multiple"),
+        is_depth_first=_flag(path, document, "is_depth_first"),
+        writes_in_place=_flag(path, document, "writes_in_place"),
+        staging=_staging(path, document),
     )
+
+
+def _multiple(path: Path, section: Mapping[str, Any], key: str) -> int:
+    return int(_positive(path, section, key, int)) if key in section else 1
+
+
+def _flag(path: Path, document: Mapping[str, Any], key: str) -> bool:
+    execution = _value(path, document, "execution", dict) if "execution" in document else {}
+    return bool(_value(path, execution, key, bool)) if key in execution else False
+
+
+def _staging(path: Path, document: Mapping[str, Any]) -> Staging | None:
+    if "staging" not in document:
+        return None
+    section = _value(path, document, "staging", dict)
+    types = {field.name: int if field.type is int else float for field in fields(Staging)}
+    return Staging(**{key: _positive(path, section, key, kind) for key, kind in types.items()})
 
 
 def _memory(path: Path, values: Mapping[str, Any]) -> Memory:
@@ -80,7 +112,8 @@ def _value(path: Path, section: Mapping[str, Any], key: str, kind: type) -> Any:
         raise DeviceError(
             f"{path}: key {key!r} is missing. A device profile has a name, description, numbers, "
             "parallelism_factor, macs_per_cycle, clock_hz, additivity and the sections "
-            "[number_format], [memories.*] and [measure]; copy those of a shipped device."
+            "[number_format], [memories.*] and [measure], and if it has [staging] all keys of it; "
+            "copy those of a shipped device."
         )
     value = section[key]
     if kind is float and type(value) is int:

@@ -1,25 +1,76 @@
-"""Memory of a network: activations alive at once, and constants."""
+"""Memory of a network: activations alive at once, weights on their way, and constants."""
 
-import numpy as np
+from itertools import accumulate
+from math import prod
 
 from nas_ray.estimate.hardware import Hardware
+from nas_ray.estimate.ordering import best_order, depth_first, reordered, written_in_place
+from nas_ray.estimate.staging import peak_with_weights
 from nas_ray.graph import Graph
 
 
 def peak_memory_bytes(graph: Graph, hardware: Hardware) -> int:
-    """The most bytes of activations alive at one operator, in the order of execution.
+    """The most bytes alive at one operator, in the order in which the device runs them.
 
     The inputs and outputs of an operator are alive together; views live in the memory of what
-    they show. What a compiler may do on top is ignored: computing in place, running several
-    operators stripe by stripe, fragmentation.
+    they show. Where the device has a section [staging], weights that it copies beside the
+    activations count too. What a compiler may do on top is ignored: computing in place, running
+    several operators stripe by stripe, fragmentation.
+
+    Without [staging], the peak of a network is the largest of its subgraphs' peaks. With it, it
+    is not: what a subgraph copies ahead stands beside the end of the subgraph before.
     """
-    # Position 0 is "before the first operator", where graph inputs begin to live.
-    change = np.zeros(len(graph.operators) + 3, dtype=np.int64)
+    graph = _as_run(graph, hardware)
+    live_bytes = activation_bytes(graph, hardware)
+    if hardware.staging is None:
+        return max(live_bytes)
+    return max(*live_bytes, peak_with_weights(graph, live_bytes[1:-1], hardware.staging))
+
+
+def activation_bytes(graph: Graph, hardware: Hardware) -> list[int]:
+    """Bytes of activations before the first operator of `graph`, at each, and after the last."""
+    sizes = _storage_bytes(graph, hardware)
+    change = [0] * (len(graph.operators) + 3)
     for storage, (first, last) in graph.lifetimes.items():
-        elements = graph.tensors[storage].elements
-        change[first + 1] += elements
-        change[last + 2] -= elements
-    return int(change.cumsum().max()) * hardware.activation_bytes
+        change[first + 1] += sizes[storage]
+        change[last + 2] -= sizes[storage]
+    return list(accumulate(change[:-1]))
+
+
+def least_memory(graph: Graph, hardware: Hardware) -> Graph:
+    """`graph` with its operators in the order whose activations need the least memory at once.
+
+    Advice, not what a device does. Exact for up to 16 operators between two cuts.
+    """
+    return reordered(graph, best_order(graph, _storage_bytes(graph, hardware)))
+
+
+def _as_run(graph: Graph, hardware: Hardware) -> Graph:
+    if hardware.is_depth_first:
+        graph = reordered(graph, depth_first(graph))
+    return written_in_place(graph) if hardware.writes_in_place else graph
+
+
+def _storage_bytes(graph: Graph, hardware: Hardware) -> list[int]:
+    """Bytes of each tensor, padded as `hardware` says.
+
+    All begin at its alignment. Channels are padded to its channel multiple, but not those of a
+    tensor that enters or leaves the network or of which another shows a part.
+    """
+    shown = {tensor.storage for n, tensor in enumerate(graph.tensors) if tensor.storage != n}
+    plain = shown | set(graph.inputs) | set(graph.outputs)
+    return [
+        _tensor_bytes(tensor.shape, hardware, 1 if n in plain else hardware.channel_multiple)
+        for n, tensor in enumerate(graph.tensors)
+    ]
+
+
+def _tensor_bytes(shape: tuple[int, ...], hardware: Hardware, channel_multiple: int) -> int:
+    if len(shape) > 1:
+        channels = -(-shape[1] // channel_multiple) * channel_multiple
+        shape = (shape[0], channels, *shape[2:])
+    alignment = hardware.alignment_bytes
+    return -(-prod(shape) * hardware.activation_bytes // alignment) * alignment
 
 
 def weight_bytes(graph: Graph, hardware: Hardware) -> int:
