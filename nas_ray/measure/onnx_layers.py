@@ -134,12 +134,13 @@ def linear(writer: OnnxWriter, operator: Operator) -> list[str]:
     features_in, features_out = shape[-1], writer.after(operator)[-1]
     if operator.weight_elements != features_in * features_out:
         raise cannot(operator, "multiplies from the left, which is not supported")
-    sources, bias = writer.sources(operator), writer.bias(operator.bias_elements)
+    sources = writer.sources(operator)
     if len(shape) == 2:
-        weights = writer.weights((features_out, features_in), features_in)
-        return [writer.node("Gemm", [*sources, weights, *bias], {"transB": 1})]
-    weights = writer.weights((features_in, features_out), features_in)
-    product = writer.node("MatMul", [*sources, weights])
+        sources.append(writer.weights((features_out, features_in), features_in))
+        return [writer.node("Gemm", sources + writer.bias(operator.bias_elements), {"transB": 1})]
+    sources.append(writer.weights((features_in, features_out), features_in))
+    product = writer.node("MatMul", sources)
+    bias = writer.bias(operator.bias_elements)
     return [writer.node("Add", [product, *bias]) if bias else product]
 
 
