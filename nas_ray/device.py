@@ -25,6 +25,7 @@ from nas_ray.estimate.latency import Accuracy, fit
 from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
 from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
 from nas_ray.measure.table import Row, parse_table, read_text, table_path
+from nas_ray.measure.this_machine import own_folder, warn_elsewhere
 
 
 class Buildable(Protocol):
@@ -137,15 +138,26 @@ def load_device(name_or_path: str | Path) -> Device:
     path = table_path(folder)
     if path is None:
         raise DeviceError(
-            f"{folder}: there is no measurements.csv.gz. Make it with `nas-ray profile {folder}`."
+            f"{folder}: there is no measurements.csv.gz. Make it with `nas-ray profile "
+            f"{name_or_path}`."
         )
+    warn_elsewhere(hardware.name, hardware.measure)
     text = read_text(path)
     parse_table(text, path)
     return Device(hardware=hardware, packed_table=gzip.compress(text.encode(), 6, mtime=0))
 
 
 def list_devices() -> list[str]:
-    """Names of the shipped devices, sorted."""
+    """Names of the devices shipped with their table, sorted."""
+    return [name for name in _profiles() if table_path(_shipped() / name)]
+
+
+def devices_to_profile() -> list[str]:
+    """Names of the devices that are shipped without a table: each person measures them, sorted."""
+    return [name for name in _profiles() if not table_path(_shipped() / name)]
+
+
+def _profiles() -> list[str]:
     return sorted(path.name for path in _shipped().iterdir() if (path / "device.toml").is_file())
 
 
@@ -154,15 +166,20 @@ def _shipped() -> Path:
 
 
 def device_folder(name_or_path: str | Path) -> Path:
-    """The folder of a device, shipped or a person's own. Raises DeviceError where there is none."""
+    """The folder of a device, shipped or a person's own. Raises DeviceError where there is none.
+
+    A device that is shipped without a table has its folder in the person's cache.
+    """
     path = Path(name_or_path)
     if path.is_dir():
         return path
     if str(name_or_path) in list_devices():
         return _shipped() / name_or_path
+    if str(name_or_path) in devices_to_profile():
+        return own_folder(_shipped() / name_or_path)
     raise DeviceError(
         f"there is no device {str(name_or_path)!r}, neither shipped nor a folder: "
-        f"{nearest(str(name_or_path), list_devices())}"
+        f"{nearest(str(name_or_path), _profiles())}"
     )
 
 

@@ -88,7 +88,8 @@ def run_measure(options: Namespace) -> None:
     cost = device.estimate_graph(graph)
     settings = {"clock_hz": device.hardware.clock_hz, **device.hardware.measure}
     measured = measure_network(graph, settings, timeout_s=_COMPILE_TIMEOUT_S)
-    table = Table("", "estimate", "compiler estimate", "difference", title=options.network)
+    numbers = device.hardware.numbers
+    table = Table("", "estimate", numbers, "difference", title=options.network)
     pairs = {
         name: (float(getattr(cost, name)), float(getattr(measured, name)))
         for name in ("latency_ms", "peak_memory_bytes", "macs")

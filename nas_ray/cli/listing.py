@@ -7,7 +7,7 @@ from rich.table import Table
 
 from nas_ray.cli.options import add_json, verb_parser
 from nas_ray.cli.terminal import console
-from nas_ray.device import list_devices, load_device
+from nas_ray.device import devices_to_profile, list_devices, load_device
 
 DEVICES = "list the accelerators that are shipped"
 SPACES = "list the search spaces that are shipped"
@@ -37,6 +37,8 @@ def run_devices(options: Namespace) -> None:
         clock = f"{p.clock_hz / 1e6:.0f} MHz"
         table.add_row(p.name, str(p.parallelism_factor), str(p.macs_per_cycle), clock, p.numbers)
     console().print(table)
+    for name in devices_to_profile():
+        print(f"{name}: measured on your own machine, by `nas-ray profile {name}`")
     if options.json:
         print(json.dumps({"devices": [p.name for p in profiles]}))
 

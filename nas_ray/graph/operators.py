@@ -7,6 +7,7 @@ A graph is plain data, computed once; every estimator is a fold over it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from math import prod
 
 #: Operators that only rename or window a tensor; an accelerator runs nothing for them.
@@ -122,6 +123,20 @@ class Graph:
                 last[self.tensors[index].storage] = step
         last |= {self.tensors[i].storage: len(self.operators) for i in self.outputs}
         return {storage: (first[storage], last[storage]) for storage in first}
+
+    @cached_property
+    def peak_elements(self) -> int:
+        """The most numbers alive at one operator, in the order of execution.
+
+        The inputs and outputs of an operator are alive together; views live in the memory of what
+        they show.
+        """
+        # Position 0 is "before the first operator", where graph inputs begin to live.
+        change = [0] * (len(self.operators) + 3)
+        for storage, (first, last) in self.lifetimes.items():
+            change[first + 1] += self.tensors[storage].elements
+            change[last + 2] -= self.tensors[storage].elements
+        return max(accumulate(change))
 
     def shape(self, index: int) -> tuple[int, ...]:
         """Shape of tensor `index`."""

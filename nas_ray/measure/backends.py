@@ -1,19 +1,33 @@
 """Which back-ends there are, and the settings in device.toml that choose one."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nas_ray.errors import DeviceError, MeasureError, nearest
 from nas_ray.graph import Graph, signature
+from nas_ray.measure.command import check_command, command
 from nas_ray.measure.measurement import Backend, Measurement
+from nas_ray.measure.onnx_runtime import check_onnx_runtime, onnx_runtime
+from nas_ray.measure.python_function import check_python_function, python_function
 from nas_ray.measure.systolic import systolic
 from nas_ray.measure.vela import vela
 from nas_ray.measure.worker import Worker
 
-#: What `backend` in the section [measure] of device.toml may say.
-BACKENDS: Mapping[str, Backend] = {"systolic": systolic, "vela": vela}
+#: What `backend` in the section [measure] of device.toml may say, beside `module:function`.
+BACKENDS: Mapping[str, Backend] = {
+    "vela": vela,
+    "systolic": systolic,
+    "onnx_runtime": onnx_runtime,
+    "command": command,
+}
+#: Those that can tell from the settings alone that nothing could be measured.
+_CHECKS: Mapping[Backend, Callable[[Mapping[str, Any]], None]] = {
+    onnx_runtime: check_onnx_runtime,
+    command: check_command,
+    python_function: check_python_function,
+}
 #: What describes the hardware outside [measure]; passed along where device.toml has it, so that a
 #: back-end need not be told twice.
 _HARDWARE = ("macs_per_cycle", "memories", "number_format")
@@ -44,11 +58,21 @@ def read_settings(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def backend_of(settings: Mapping[str, Any]) -> Backend:
-    """The back-end that `settings` name. Raises DeviceError for one that nobody implements."""
+    """The back-end that `settings` name: a function of a module, so it can go to another process.
+
+    Raises DeviceError for one that nobody implements, and DeviceError or MeasureError for settings
+    with which it could measure nothing.
+    """
     name = str(settings.get("backend", ""))
-    if name not in BACKENDS:
-        raise DeviceError(f"[measure] backend {name!r} is unknown: {nearest(name, BACKENDS)}")
-    return BACKENDS[name]
+    backend = python_function if ":" in name else BACKENDS.get(name)
+    if backend is None:
+        raise DeviceError(
+            f"[measure] backend {name!r} is unknown: {nearest(name, BACKENDS)} A function of your "
+            "own is written 'module:function'."
+        )
+    if backend in _CHECKS:
+        _CHECKS[backend](settings)
+    return backend
 
 
 def measure_network(graph: Graph, settings: Mapping[str, Any], timeout_s: float) -> Measurement:
