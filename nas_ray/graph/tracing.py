@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,6 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nas_ray.errors import TraceError
 from nas_ray.graph.fusing import fuse
 from nas_ray.graph.operators import VIEW_KINDS, Graph, Operator, Tensor
+from nas_ray.graph.pruning import prune
+from nas_ray.graph.untouched import untouched
 from nas_ray.graph.vocabulary import POINTWISE, Call, meaning
 
 _BATCH_NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training"}
@@ -40,7 +41,7 @@ def trace(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ..
     arguments = tuple(value.detach().to("meta") for value in inputs)
     recorder = _Recorder(state, arguments)
     try:
-        with _eval_mode(model), torch.no_grad(), recorder:
+        with untouched(model), torch.no_grad(), recorder:
             result = torch.func.functional_call(model, state, arguments)
     except TraceError:
         raise
@@ -50,7 +51,7 @@ def trace(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ..
             f"{', '.join(str(tuple(x.shape)) for x in inputs)}: {type(error).__name__}: {error}. "
             "Check that forward() runs on this shape and that no branch depends on tensor values."
         ) from error
-    return _warned(fuse(recorder.graph(result)))
+    return _warned(fuse(prune(recorder.graph(result))))
 
 
 def _check(model: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
@@ -88,18 +89,6 @@ def _meta_state(model: nn.Module) -> dict[str, torch.Tensor]:
         if id(value) not in made:
             made[id(value)] = _empty(value)
     return {name: made[id(value)] for name, value in named}
-
-
-@contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 class _Recorder(TorchDispatchMode):
