@@ -151,9 +151,7 @@ class Graph:
             is_view = operator.kind in VIEW_KINDS
             storage |= {i: storage[operator.inputs[0]] if is_view else i for i in operator.outputs}
         return Graph(
-            tensors=tuple(
-                Tensor(shape=self.shape(i), storage=local[storage[i]]) for i in local
-            ),
+            tensors=tuple(Tensor(shape=self.shape(i), storage=local[storage[i]]) for i in local),
             operators=tuple(
                 replace(
                     operator,
