@@ -9,9 +9,9 @@ because what a compiler does between two operators (keep a tensor on chip, prefe
 depends on both: summing single operators misses whole networks by far more than summing blocks.
 
 Where skips span most of a network (a U-Net, dense blocks, a recurrence) no such place is left.
-A subgraph of more than `LARGEST` operators is cut again, as if tensors that live long (first
-longer than `LARGEST` operators, then half of it, then half of that) were not there: they merely
-pass by. The memory of such a piece leaves out what passes by; that of the network does not.
+A subgraph of more than `LARGEST` operators is cut again, as if tensors that live for long were
+not there: they merely pass by. The memory of such a piece leaves out what passes by; that of the
+network does not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,11 @@ from itertools import accumulate
 
 from nas_ray.graph.operators import VIEW_KINDS, Graph, Operator
 
-#: Operators that do something, in one subgraph; attention has nine, a gated bottleneck ten.
+#: Operators that do something, in one subgraph; attention has twelve with its transpositions.
 LARGEST = 12
+#: How many operators a tensor lives before it counts as passing by, tried in this order. The skip
+#: of a gated bottleneck lives eight.
+_LONG = (8, 4, 2)
 _FREE = {"reshape", "slice", "transpose"}
 
 
@@ -32,7 +35,7 @@ def subgraphs(graph: Graph) -> tuple[Graph, ...]:
         return work[piece.stop] - work[piece.start] > LARGEST
 
     pieces = list(_cut(graph, range(len(graph.operators)), _crossing(graph, work, work[-1])))
-    for longest in (LARGEST, LARGEST // 2, LARGEST // 4):
+    for longest in _LONG:
         if any(map(is_too_large, pieces)):
             crossing = _crossing(graph, work, longest)
             smaller = (_cut(graph, p, crossing) if is_too_large(p) else [p] for p in pieces)
@@ -42,7 +45,7 @@ def subgraphs(graph: Graph) -> tuple[Graph, ...]:
 
 
 def _crossing(graph: Graph, work: Sequence[int], longest: int) -> list[int]:
-    """How many tensors are alive after each step, but for those that live `longest` or more.
+    """How many tensors are alive after each step, but for those that live longer than `longest`.
 
     Length is counted in operators that do something; `work` `(steps + 1,)` counts them up.
     """
@@ -75,7 +78,7 @@ def _joined(graph: Graph, steps: range, stop: int) -> bool:
     before = next((operators[n] for n in reversed(steps) if operators[n].kind not in _FREE), None)
     following = range(steps.stop, stop)
     after = next((operators[n] for n in following if operators[n].kind not in _FREE), None)
-    if before is None or after is None:
+    if before is None or after is None or len(after.inputs) > 1:
         return True
     if before.kind == "mean":
         return after.kind == "linear"
