@@ -9,9 +9,9 @@ because what a compiler does between two operators (keep a tensor on chip, prefe
 depends on both: summing single operators misses whole networks by far more than summing blocks.
 
 Where skips span most of a network (a U-Net, dense blocks, a recurrence) no such place is left.
-A subgraph of more than `LARGEST` operators is cut again, as if tensors that live for long were
-not there: they merely pass by. The memory of such a piece leaves out what passes by; that of the
-network does not.
+A subgraph of more than `LARGEST` operators is cut again, as if tensors were not there while they
+wait for long to be used: they merely pass by. The memory of such a piece leaves out what passes
+by; that of the network does not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +21,8 @@ from nas_ray.graph.operators import VIEW_KINDS, Graph, Operator
 
 #: Operators that do something, in one subgraph; attention has twelve with its transpositions.
 LARGEST = 12
-#: How many operators a tensor lives before it counts as passing by, tried in this order. The skip
-#: of a gated bottleneck lives eight.
+#: For how many operators a tensor waits before it counts as passing by, tried in this order. The
+#: skip of a gated bottleneck waits for eight.
 _LONG = (8, 4, 2)
 _FREE = {"reshape", "slice", "transpose"}
 
@@ -45,16 +45,25 @@ def subgraphs(graph: Graph) -> tuple[Graph, ...]:
 
 
 def _crossing(graph: Graph, work: Sequence[int], longest: int) -> list[int]:
-    """How many tensors are alive after each step, but for those that live longer than `longest`.
+    """How many tensors are alive after each step, but for those unused for over `longest`.
 
     Length is counted in operators that do something; `work` `(steps + 1,)` counts them up.
     """
-    change = [0] * (len(graph.operators) + 2)
-    for first, last in graph.lifetimes.values():
-        end = min(last, len(graph.operators) - 1)
-        if work[end] - work[max(first, 0)] <= longest:
-            change[max(first, 0)] += 1
-            change[last] -= 1
+    change = [0] * (len(graph.operators) + 1)
+    used = dict.fromkeys((graph.tensors[i].storage for i in graph.inputs), 0)
+
+    def use(storage: int, step: int) -> None:
+        start = used.get(storage, step)
+        if work[step] - work[start] <= longest:
+            change[start] += 1
+            change[step] -= 1
+        used[storage] = step
+
+    for step, operator in enumerate(graph.operators):
+        for index in (*operator.inputs, *operator.outputs):
+            use(graph.tensors[index].storage, step)
+    for index in graph.outputs:
+        use(graph.tensors[index].storage, len(graph.operators))
     return list(accumulate(change))
 
 
