@@ -101,12 +101,14 @@ class Graph:
         return sum(operator.bias_elements for operator in self._with_own_weights())
 
     def _with_own_weights(self) -> Iterator[Operator]:
-        seen: set[str] = set()
+        # With its size: what is computed from a weight (a first state times it) is not the weight.
+        seen: set[tuple[str, int]] = set()
         for operator in self.operators:
-            if operator.weight not in seen:
+            key = (operator.weight, operator.weight_elements)
+            if key not in seen:
                 yield operator
             if operator.weight:
-                seen.add(operator.weight)
+                seen.add(key)
 
     @cached_property
     def lifetimes(self) -> dict[int, tuple[int, int]]:

@@ -116,7 +116,7 @@ class _Recorder(TorchDispatchMode):
         if name in SHAPE_ONLY:
             self._alive.append(result)
             return result
-        if name in SAME_VALUES:
+        if name in SAME_VALUES or (name == "cat" and len(tensors) == 1):
             self._rename(result, activations[0])
             return result
         constants = [t for t in tensors if id(t) not in self._index]
@@ -157,7 +157,8 @@ class _Recorder(TorchDispatchMode):
         if found.kind == "unknown":
             self._unknown.setdefault(name if "." in name else f"aten.{name}")
         storage = self._tensors[activations[0]].storage if found.kind in VIEW_KINDS else None
-        weight = next((self._parameter[id(t)] for t in constants if id(t) in self._parameter), "")
+        named = [t for t in constants if id(t) in self._parameter]
+        weight = self._parameter[id(max(named, key=torch.numel))] if named else ""
         self._operators.append(
             Operator(
                 kind=found.kind,
@@ -220,6 +221,8 @@ def _run_on_meta(func: Any, name: str, args: Sequence[Any], kwargs: dict[str, An
     """The result of `func` without data; the commonest operators skip torch's slow shape code."""
     if name in POINTWISE:
         return args[0] if name.endswith("_") else _empty(args[0])
+    if name in SAME_VALUES:
+        return _empty(args[0]), _empty(args[0])
     if name in _BATCH_NORMS and args[1] is not None:
         return _empty(args[0]), args[1], args[1]
     named = {key: _to_meta(value) for key, value in kwargs.items()}
