@@ -18,8 +18,6 @@ def checked(model: nn.Module, example_input: Inputs) -> tuple[nn.Module, tuple[t
     if not isinstance(model, nn.Module):
         raise TraceError(f"a model must be a torch.nn.Module, but got {type(model).__name__}.")
     _check_modules(model)
-    for name, value in (*model.named_parameters(), *model.named_buffers()):
-        _check_tensor(name, value)
     if isinstance(model, (nn.DataParallel, DistributedDataParallel)):
         model = model.module
     return model, _checked_inputs(example_input)
@@ -54,7 +52,8 @@ def _check_modules(model: nn.Module) -> None:
             )
 
 
-def _check_tensor(name: str, value: torch.Tensor) -> None:
+def check_tensor(name: str, value: torch.Tensor) -> None:
+    """Raise TraceError unless `value` has a shape and real numbers."""
     if is_lazy(value):
         raise TraceError(
             f"{name} has no shape yet: a lazy module gets it at its first call. Call the model "
@@ -82,7 +81,7 @@ def _checked_inputs(example_input: Inputs) -> tuple[torch.Tensor, ...]:
                 f"an example input has batch 1 in front, but its shape is {tuple(value.shape)}. "
                 "Latency is estimated for one inference; pass x[:1]."
             )
-        _check_tensor("an example input", value)
+        check_tensor("an example input", value)
     return inputs
 
 

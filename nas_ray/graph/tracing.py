@@ -12,7 +12,7 @@ from nas_ray.errors import TraceError
 from nas_ray.graph.fusing import fuse
 from nas_ray.graph.operators import VIEW_KINDS, Graph, Operator, Tensor
 from nas_ray.graph.pruning import prune
-from nas_ray.graph.traceable import checked, eager, tensors_in
+from nas_ray.graph.traceable import check_tensor, checked, eager, tensors_in
 from nas_ray.graph.untouched import untouched
 from nas_ray.graph.vocabulary import POINTWISE, SAME_VALUES, SHAPE_ONLY, Call, meaning
 
@@ -77,8 +77,9 @@ def _meta_state(model: nn.Module) -> dict[str, torch.Tensor]:
         *model.named_parameters(remove_duplicate=False),
         *model.named_buffers(remove_duplicate=False),
     ]
-    for _, value in named:
+    for name, value in named:
         if id(value) not in made:
+            check_tensor(name, value)
             made[id(value)] = _empty(value)
     return {name: made[id(value)] for name, value in named}
 
