@@ -281,7 +281,7 @@ def quantised():
         (lambda: nn.LazyConv2d(4, 1), IMAGE, "weight has no shape yet.*Call the model once"),
         (
             lambda: nn.Conv2d(4, 4, 1, dtype=torch.complex64),
-            IMAGE.to(torch.complex64),
+            IMAGE,
             r"weight holds complex numbers \(torch.complex64\).*as channels",
         ),
         (nn.ReLU, IMAGE.to(torch.complex64), "an example input holds complex numbers"),
