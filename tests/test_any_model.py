@@ -51,9 +51,6 @@ def kinds(model, x=IMAGE):
     return [operator.kind for operator in trace(model, x).operators]
 
 
-# Published networks
-
-
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_published_network_is_estimated_whole(name, small_device):
     with torch.device("meta"):
