@@ -16,8 +16,9 @@ from ethosu.vela.tflite import BuiltinOperator, BuiltinOptions, Model, TensorTyp
 from nas_ray.errors import MeasureError
 from nas_ray.graph import trace
 from nas_ray.measure import blocks
+from nas_ray.measure.lowering import WEIGHT_SIGMA, channels_last
 from nas_ray.measure.sampling import sample_subgraphs
-from nas_ray.measure.tflite import WEIGHT_SIGMA, channels_last, to_tflite
+from nas_ray.measure.tflite import to_tflite
 
 Written = namedtuple("Written", "code inputs outputs options")
 CODES = {number: name for name, number in vars(BuiltinOperator.BuiltinOperator).items()}
@@ -190,14 +191,59 @@ def test_random_subgraphs_keep_their_shapes_and_arithmetic():
         assert file.shape(file.graph.OutputsAsNumpy()[0]) == channels_last(graph.shape(end))
 
 
+class Swap(nn.Module):
+    """Height and width change places."""
+
+    def forward(self, x):
+        return torch.relu(x).transpose(2, 3)
+
+
+def test_a_channel_shuffle_moves_groups_and_nothing_else():
+    """Channels last, a shuffle of 2 x 4 channels is a transposition of the innermost two axes."""
+
+    class Shuffle(nn.Module):
+        def forward(self, x):
+            groups = torch.relu(x).view(1, 2, 4, 6, 5).transpose(1, 2)
+            return groups.reshape(1, 8, 6, 5)
+
+    file = written(Shuffle(), (1, 8, 6, 5))
+    assert file.codes() == ["RELU", "RESHAPE", "TRANSPOSE", "RESHAPE", "RESHAPE"]
+    shapes = [file.shape(operator.outputs[0]) for operator in file.operators]
+    assert shapes[1:3] == [(1, 30, 2, 4), (1, 30, 4, 2)]
+    assert shapes[-1] == (1, 6, 5, 8)
+    assert file.values(file.operators[2].inputs[1], np.int32).tolist() == [0, 1, 3, 2]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ConvTranspose2d(8, 4, 2, stride=2),
+        nn.ConvTranspose2d(8, 4, 4, stride=2, padding=1),
+        nn.ConvTranspose2d(8, 4, 3, stride=2, padding=1, output_padding=1),
+    ],
+    ids=["2", "4", "3"],
+)
+def test_a_transposed_convolution_doubles_the_image(layer):
+    file = written(layer, (1, 8, 5, 6))
+    (operator,) = file.operators
+    assert operator.code == "TRANSPOSE_CONV"
+    assert file.values(operator.inputs[0], np.int32).tolist() == [1, 10, 12, 4]
+    assert file.shape(operator.inputs[1]) == (4, *layer.kernel_size, 8)
+    assert file.shape(operator.inputs[2]) == (1, 5, 6, 8)
+    options = file.options(operator)
+    assert (options.StrideH(), options.StrideW(), options.Padding()) == (2, 2, SAME)
+
+
 @pytest.mark.parametrize(
     ("model", "shape", "rule"),
     [
         (nn.LayerNorm(8), (1, 8), "'layer_norm' has no int8 TFLite form"),
         (nn.Mish(), (1, 8, 8, 8), "activation 'mish', which has no int8 TFLite form"),
-        (nn.ConvTranspose2d(8, 8, 2, stride=2), (1, 8, 8, 8), "'transposed_conv' has no int8"),
+        (nn.ConvTranspose2d(8, 8, 2, stride=2, groups=2), (1, 8, 8, 8), "has groups or a dilation"),
+        (nn.ConvTranspose2d(8, 8, 3, stride=2), (1, 8, 8, 8), r"makes \(17, 17\) of \(8, 8\), not"),
+        (Swap(), (1, 8, 4, 4), "is not the shuffle of channel groups"),
     ],
-    ids=["layer_norm", "mish", "transposed_conv"],
+    ids=["layer_norm", "mish", "transposed_groups", "transposed_odd", "transposition"],
 )
 def test_what_cannot_be_written_is_refused_by_its_name(model, shape, rule):
     graph = trace(model, torch.zeros(shape))

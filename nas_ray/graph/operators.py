@@ -4,6 +4,7 @@ Shapes are torch shapes with the batch in front: `(1, C, H, W)` for images, `(1,
 A graph is plain data, computed once; every estimator is a fold over it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -101,12 +102,14 @@ class Graph:
         return sum(operator.bias_elements for operator in self._with_own_weights())
 
     def _with_own_weights(self) -> Iterator[Operator]:
-        seen: set[str] = set()
+        # With its size: what is computed from a weight (a first state times it) is not the weight.
+        seen: set[tuple[str, int]] = set()
         for operator in self.operators:
-            if operator.weight not in seen:
+            key = (operator.weight, operator.weight_elements)
+            if key not in seen:
                 yield operator
             if operator.weight:
-                seen.add(operator.weight)
+                seen.add(key)
 
     @cached_property
     def lifetimes(self) -> dict[int, tuple[int, int]]:
@@ -138,6 +141,14 @@ class Graph:
             change[last + 2] -= self.tensors[storage].elements
         return max(accumulate(change))
 
+    @cached_property
+    def _readers(self) -> Counter[int]:
+        """How often each tensor is read, as a result of the graph too."""
+        read = Counter(self.outputs)
+        for operator in self.operators:
+            read.update(operator.inputs)
+        return read
+
     def shape(self, index: int) -> tuple[int, ...]:
         """Shape of tensor `index`."""
         return self.tensors[index].shape
@@ -146,18 +157,18 @@ class Graph:
         """`operators`, consecutive ones of this graph, as a graph of its own with local indices."""
         produced = [i for operator in operators for i in operator.outputs]
         used = [i for operator in operators for i in operator.inputs]
-        inputs = list(dict.fromkeys(i for i in used if i not in set(produced)))
-        members = {id(operator) for operator in operators}
-        outside = {
-            i for operator in self.operators if id(operator) not in members for i in operator.inputs
-        } | set(self.outputs)
-        outputs = [i for i in produced if i in outside]
+        own = set(produced)
+        inputs = list(dict.fromkeys(i for i in used if i not in own))
+        inside = Counter(used)
+        outputs = [i for i in produced if self._readers[i] > inside[i]]
         local = {index: n for n, index in enumerate([*inputs, *produced])}
+        # What comes in lies in a memory of its own, even if it was a view where it comes from.
+        storage = {i: i for i in inputs}
+        for operator in operators:
+            is_view = operator.kind in VIEW_KINDS
+            storage |= {i: storage[operator.inputs[0]] if is_view else i for i in operator.outputs}
         return Graph(
-            tensors=tuple(
-                Tensor(shape=self.shape(i), storage=local.get(self.tensors[i].storage, n))
-                for i, n in local.items()
-            ),
+            tensors=tuple(Tensor(shape=self.shape(i), storage=local[storage[i]]) for i in local),
             operators=tuple(
                 replace(
                     operator,

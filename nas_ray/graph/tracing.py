@@ -1,8 +1,7 @@
 """`trace`: run a model on tensors without data and write down which operators it calls."""
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,11 +11,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nas_ray.errors import TraceError
 from nas_ray.graph.fusing import fuse
 from nas_ray.graph.operators import VIEW_KINDS, Graph, Operator, Tensor
-from nas_ray.graph.vocabulary import POINTWISE, Call, meaning
+from nas_ray.graph.pruning import prune
+from nas_ray.graph.traceable import check_tensor, checked, eager, tensors_in
+from nas_ray.graph.untouched import untouched
+from nas_ray.graph.vocabulary import POINTWISE, SAME_VALUES, SHAPE_ONLY, Call, meaning
 
 _BATCH_NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training"}
+#: Their other results are statistics or positions.
 _FIRST_RESULT_ONLY = {
-    *(*_BATCH_NORMS, "max_pool2d_with_indices", "native_layer_norm", "native_group_norm", "max"),
+    *(*_BATCH_NORMS, "_native_batch_norm_legit", "native_layer_norm", "native_group_norm"),
+    *("max_pool2d_with_indices", "max_pool3d_with_indices", "adaptive_max_pool2d"),
+    *("max", "min", "log_sigmoid_forward", "_fused_rms_norm"),
 }
 
 
@@ -31,16 +36,17 @@ def trace(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ..
     long as it depends on shapes and not on values. The model is left as it was. Batch norms and
     activations are part of the operator they follow.
 
-    Raises TraceError when the batch is not 1 or the model cannot run on `example_input`. Warns
-    with the names of operators outside the vocabulary.
+    Hooks run as they do at every call; wrappers of torch.nn.parallel and torch.compile are looked
+    through. Raises TraceError when the batch is not 1, the model cannot run on `example_input`,
+    or is of a kind that cannot be followed (lazy, scripted, quantised, complex). Warns with the
+    names of operators outside the vocabulary.
     """
-    inputs = (example_input,) if isinstance(example_input, torch.Tensor) else tuple(example_input)
-    _check(model, inputs)
+    model, inputs = checked(model, example_input)
     state = _meta_state(model)
     arguments = tuple(value.detach().to("meta") for value in inputs)
     recorder = _Recorder(state, arguments)
     try:
-        with _eval_mode(model), torch.no_grad(), recorder:
+        with untouched(model), eager(model), torch.no_grad(), recorder:
             result = torch.func.functional_call(model, state, arguments)
     except TraceError:
         raise
@@ -50,20 +56,7 @@ def trace(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ..
             f"{', '.join(str(tuple(x.shape)) for x in inputs)}: {type(error).__name__}: {error}. "
             "Check that forward() runs on this shape and that no branch depends on tensor values."
         ) from error
-    return _warned(fuse(recorder.graph(result)))
-
-
-def _check(model: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
-    if not isinstance(model, nn.Module):
-        raise TraceError(f"a model must be a torch.nn.Module, but got {type(model).__name__}.")
-    for value in inputs:
-        if not isinstance(value, torch.Tensor):
-            raise TraceError(f"an example input must be a tensor, but got {type(value).__name__}.")
-        if value.ndim < 2 or value.shape[0] != 1:
-            raise TraceError(
-                f"an example input has batch 1 in front, but its shape is {tuple(value.shape)}. "
-                "Latency is estimated for one inference; pass x[:1]."
-            )
+    return _warned(fuse(prune(recorder.graph(result))))
 
 
 def _warned(graph: Graph) -> Graph:
@@ -84,22 +77,11 @@ def _meta_state(model: nn.Module) -> dict[str, torch.Tensor]:
         *model.named_parameters(remove_duplicate=False),
         *model.named_buffers(remove_duplicate=False),
     ]
-    for _, value in named:
+    for name, value in named:
         if id(value) not in made:
+            check_tensor(name, value)
             made[id(value)] = _empty(value)
     return {name: made[id(value)] for name, value in named}
-
-
-@contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 class _Recorder(TorchDispatchMode):
@@ -122,6 +104,8 @@ class _Recorder(TorchDispatchMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         name = func.overloadpacket.__name__
+        if func.namespace != "aten":
+            name = f"{func.namespace}.{name}"
         tensors = [t for a in args for t in (a if isinstance(a, (list, tuple)) else (a,))]
         tensors = [t for t in tensors if isinstance(t, torch.Tensor)]
         activations = [self._index[id(t)] for t in tensors if id(t) in self._index]
@@ -130,16 +114,28 @@ class _Recorder(TorchDispatchMode):
             self._follow_constant(tensors, result)
             return result
         result = _run_on_meta(func, name, args, kwargs or {})
-        shapes = tuple(self._tensors[i].shape for i in activations)
+        if name in SHAPE_ONLY:
+            self._alive.append(result)
+            return result
+        if name in SAME_VALUES or (name == "cat" and len(tensors) == 1):
+            self._rename(result, activations[0])
+            return result
         constants = [t for t in tensors if id(t) not in self._index]
+        if name == "copy_":  # the old values do not matter
+            activations = activations[-1:]
+            constants = [t for t in constants if t is not args[0]]
+        shapes = tuple(self._tensors[i].shape for i in activations)
         self._record(name, args, activations, shapes, constants, result)
+        base = result._base if result is args[0] else None  # noqa: SLF001  # no public name
+        if base is not None:
+            self._write_through(result, base)
         return result
 
     def _follow_constant(self, sources: Sequence[torch.Tensor], result: Any) -> None:
         self._alive.append(result)
         names = [self._parameter[id(t)] for t in sources if id(t) in self._parameter]
-        if names and isinstance(result, torch.Tensor):
-            self._parameter[id(result)] = names[0]
+        if names:
+            self._parameter |= {id(value): names[0] for value in tensors_in(result)}
 
     def _record(
         self,
@@ -160,9 +156,10 @@ class _Recorder(TorchDispatchMode):
         )
         found = meaning(name, call)
         if found.kind == "unknown":
-            self._unknown.setdefault(f"aten.{name}")
+            self._unknown.setdefault(name if "." in name else f"aten.{name}")
         storage = self._tensors[activations[0]].storage if found.kind in VIEW_KINDS else None
-        weight = next((self._parameter[id(t)] for t in constants if id(t) in self._parameter), "")
+        named = [t for t in constants if id(t) in self._parameter]
+        weight = self._parameter[id(max(named, key=torch.numel))] if named else ""
         self._operators.append(
             Operator(
                 kind=found.kind,
@@ -184,13 +181,39 @@ class _Recorder(TorchDispatchMode):
         self._alive.append(value)
         return index
 
+    def _rename(self, result: Any, index: int) -> None:
+        """`result` holds what tensor `index` holds: no operator, another name."""
+        self._alive.append(result)
+        self._index[id(next(tensors_in(result)))] = index
+
+    def _write_through(self, view: torch.Tensor, base: torch.Tensor) -> None:
+        """After a write into a part of `base`, the whole is a new tensor, made of both."""
+        sources = [self._index[id(t)] for t in (base, view) if id(t) in self._index]
+        self._operators.append(
+            Operator(
+                kind="concat",
+                inputs=tuple(sources),
+                outputs=(self._add(base, None),),
+                name=f"concat_{len(self._operators)}",
+            )
+        )
+
     def graph(self, result: Any) -> Graph:
-        """The recorded calls; `result` is what the model returned."""
+        """The recorded calls; `result` is what the model returned.
+
+        Raises TraceError where no tensor in it depends on the input.
+        """
+        outputs = tuple(self._index[id(t)] for t in tensors_in(result) if id(t) in self._index)
+        if not outputs:
+            raise TraceError(
+                "a model must return tensors that depend on its input, alone or in a dict, list, "
+                f"tuple or dataclass, but forward() returned {type(result).__name__} without any."
+            )
         return Graph(
             tensors=tuple(self._tensors),
             operators=tuple(self._operators),
             inputs=self._inputs,
-            outputs=tuple(self._index[id(t)] for t in _tensors_in(result) if id(t) in self._index),
+            outputs=outputs,
             unknown=tuple(self._unknown),
         )
 
@@ -199,9 +222,12 @@ def _run_on_meta(func: Any, name: str, args: Sequence[Any], kwargs: dict[str, An
     """The result of `func` without data; the commonest operators skip torch's slow shape code."""
     if name in POINTWISE:
         return args[0] if name.endswith("_") else _empty(args[0])
-    if name in _BATCH_NORMS:
+    if name in SAME_VALUES:
+        return _empty(args[0]), _empty(args[0])
+    if name in _BATCH_NORMS and args[1] is not None:
         return _empty(args[0]), args[1], args[1]
-    return func(*[_to_meta(a) for a in args], **kwargs)
+    named = {key: _to_meta(value) for key, value in kwargs.items()}
+    return func(*[_to_meta(a) for a in args], **named)
 
 
 def _empty(like: torch.Tensor) -> torch.Tensor:
@@ -217,14 +243,3 @@ def _to_meta(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_to_meta(item) for item in value)
     return value
-
-
-def _tensors_in(result: Any) -> Iterator[torch.Tensor]:
-    if isinstance(result, torch.Tensor):
-        yield result
-    elif isinstance(result, dict):
-        for value in result.values():
-            yield from _tensors_in(value)
-    elif isinstance(result, (list, tuple)):
-        for value in result:
-            yield from _tensors_in(value)

@@ -41,6 +41,11 @@ POINTWISE = {
     "leaky_relu": "leaky_relu", "leaky_relu_": "leaky_relu", "_prelu_kernel": "prelu",
     "mish": "mish", "softplus": "softplus", "exp": "exp", "log": "log", "sqrt": "sqrt",
     "rsqrt": "rsqrt", "abs": "abs", "neg": "neg", "erf": "erf",
+    "gelu_": "gelu", "mish_": "mish", "celu": "elu", "celu_": "elu", "clamp_": "relu6",
+    "clamp_max": "relu6", "threshold": "relu", "threshold_": "relu", "hardshrink": "hardshrink",
+    "softshrink": "softshrink", "sign": "sign", "sin": "sin", "cos": "cos", "floor": "floor",
+    "ceil": "ceil", "round": "round", "reciprocal": "reciprocal", "log1p": "log", "expm1": "exp",
+    "exp_": "exp", "sqrt_": "sqrt", "neg_": "neg", "abs_": "abs",
 }  # fmt: skip
 """ATen name to activation name: one input, one output of the same shape."""
 
@@ -48,6 +53,11 @@ ELEMENTWISE = {
     "add": "add", "add_": "add", "sub": "sub", "sub_": "sub", "rsub": "sub",
     "mul": "mul", "mul_": "mul", "div": "mul", "div_": "mul",
     "maximum": "maximum", "minimum": "minimum", "pow": "mul",
+    "gt": "maximum", "ge": "maximum", "lt": "maximum", "le": "maximum", "eq": "maximum",
+    "ne": "maximum", "where": "mul", "masked_fill": "mul", "masked_fill_": "mul", "tril": "mul",
+    "triu": "mul", "lerp": "add", "addcmul": "add", "addcdiv": "add", "glu": "mul",
+    "pow_": "mul", "logical_and": "mul", "bitwise_and": "mul", "logical_or": "maximum",
+    "bitwise_or": "maximum", "rsub_": "sub", "floor_divide": "mul", "remainder": "mul",
 }  # fmt: skip
 
 PLAIN = {
@@ -64,8 +74,32 @@ PLAIN = {
     "view": "reshape", "_unsafe_view": "reshape", "reshape": "reshape", "squeeze": "reshape",
     "unsqueeze": "reshape", "expand": "reshape", "clone": "reshape", "detach": "reshape",
     "alias": "reshape", "flatten": "reshape", "_to_copy": "reshape", "_reshape_alias": "reshape",
+    "copy_": "reshape", "fill_": "reshape", "zero_": "reshape", "lift_fresh": "reshape",
+    "reflection_pad1d": "pad", "replication_pad1d": "pad", "replication_pad2d": "pad",
+    "upsample_bicubic2d": "resize", "upsample_linear1d": "resize", "pixel_unshuffle": "resize",
+    "channel_shuffle": "transpose", "native_channel_shuffle": "transpose", "flip": "transpose",
+    "roll": "concat", "repeat": "concat", "im2col": "gather", "col2im": "gather",
+    "_fused_rms_norm": "layer_norm", "amin": "mean", "min": "mean", "argmax": "mean",
+    "argmin": "mean", "var": "mean", "std": "mean", "var_mean": "mean", "prod": "mean",
+    "logsumexp": "mean", "linalg_vector_norm": "mean",
     "embedding": "gather", "index_select": "gather", "index": "gather", "gather": "gather",
 }  # fmt: skip
+
+
+SHAPE_ONLY = frozenset(
+    f"{kind}_like" for kind in ("empty", "zeros", "ones", "full", "rand", "randn", "randint")
+) | {"new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided"}
+"""They make a constant and read nothing but the shape of their argument."""
+
+SAME_VALUES = frozenset(
+    {
+        "fake_quantize_per_tensor_affine_cachemask",
+        "fake_quantize_per_channel_affine_cachemask",
+        "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams",
+        "_fused_moving_avg_obs_fq_helper",
+    }
+)
+"""Rounding in quantisation-aware training: on an accelerator the numbers are rounded anyway."""
 
 
 def meaning(name: str, call: Call) -> Meaning:
@@ -75,8 +109,11 @@ def meaning(name: str, call: Call) -> Meaning:
     if name in POINTWISE:
         return Meaning(kind="activation", attributes={"activation": POINTWISE[name]})
     kind = ELEMENTWISE.get(name) or PLAIN.get(name) or "unknown"
-    weights = sum(prod(shape) for shape in call.constants)
-    return Meaning(kind=kind, attributes={"weight_elements": weights})
+    return Meaning(kind=kind, attributes={"weight_elements": _elements(call)})
+
+
+def _elements(call: Call) -> int:
+    return sum(prod(shape) for shape in call.constants)
 
 
 def _pair(value: Sequence[int] | int, default: int = 1) -> tuple[int, int]:
@@ -85,6 +122,11 @@ def _pair(value: Sequence[int] | int, default: int = 1) -> tuple[int, int]:
     if not axes:
         return default, default
     return (default, axes[0]) if len(axes) == 1 else (axes[0], axes[1])
+
+
+def _window(axes: Sequence[int]) -> tuple[int, int]:
+    """`(height, width)` of one to three axes; depth counts as height."""
+    return prod(axes[:-1]), axes[-1]
 
 
 def _convolution(call: Call) -> Meaning:
@@ -96,9 +138,9 @@ def _convolution(call: Call) -> Meaning:
     return Meaning(
         kind="transposed_conv" if transposed else kind,
         attributes={
-            "kernel": _pair(weight[2:]) if len(weight) > 3 else (1, weight[2]),
-            "stride": _pair(stride) if len(stride) > 1 else (1, stride[0]),
-            "dilation": _pair(dilation) if len(dilation) > 1 else (1, dilation[0]),
+            "kernel": _window(weight[2:]),
+            "stride": _window(stride),
+            "dilation": _window(dilation),
             "groups": groups,
             "macs": prod(weight) * positions,
             "weight_elements": prod(weight),
@@ -108,7 +150,13 @@ def _convolution(call: Call) -> Meaning:
 
 
 def _batch_norm(call: Call) -> Meaning:
-    """A scale and a shift a channel; folded into a convolution only the shift is left."""
+    """A scale and a shift a channel; folded into a convolution only the shift is left.
+
+    One that computes its statistics from the input (an instance norm) cannot be folded.
+    """
+    uses_input = next((a for a in call.arguments if isinstance(a, bool)), False)
+    if uses_input:
+        return Meaning(kind="layer_norm", attributes={"weight_elements": _elements(call)})
     return Meaning(kind="batch_norm", attributes={"bias_elements": call.result[1]})
 
 
@@ -126,10 +174,22 @@ def _matrix_product(call: Call, bias: int = 0) -> Meaning:
     return Meaning(kind="linear", attributes=attributes)
 
 
+def _added_product(call: Call) -> Meaning:
+    """`baddbmm` and its like: the first argument is added to the product of the other two."""
+    second = call.activations[-2] if len(call.activations) > 1 else call.activations[0]
+    return Meaning(kind="matmul", attributes={"macs": prod(call.result) * second[-1]})
+
+
+def _log_sigmoid(_: Call) -> Meaning:
+    return Meaning(kind="activation", attributes={"activation": "log_sigmoid"})
+
+
 def _pool(kind: str) -> Callable[[Call], Meaning]:
     def describe(call: Call) -> Meaning:
-        kernel = _pair(call.arguments[1])
-        stride = _pair(call.arguments[2]) if len(call.arguments) > 2 else (0, 0)
+        volume = len(call.result) > 4
+        kernel = _window(call.arguments[1]) if volume else _pair(call.arguments[1])
+        given = call.arguments[2] if len(call.arguments) > 2 else []
+        stride = (_window if volume else _pair)(given) if given else (0, 0)
         return Meaning(
             kind=kind, attributes={"kernel": kernel, "stride": stride if any(stride) else kernel}
         )
@@ -146,14 +206,25 @@ def _adaptive_pool(call: Call) -> Meaning:
     return Meaning(kind="avg_pool", attributes={"kernel": window, "stride": window})
 
 
+def _adaptive_max_pool(call: Call) -> Meaning:
+    found = _adaptive_pool(call)
+    return found if found.kind == "mean" else Meaning(kind="max_pool", attributes=found.attributes)
+
+
 _WITH_ATTRIBUTES: dict[str, Callable[[Call], Meaning]] = {
     "convolution": _convolution,
     "native_batch_norm": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
+    "_native_batch_norm_legit": _batch_norm,
     "addmm": _addmm,
     "mm": _matrix_product,
     "bmm": _matrix_product,
+    "baddbmm": _added_product,
+    "log_sigmoid_forward": _log_sigmoid,
     "max_pool2d_with_indices": _pool("max_pool"),
+    "max_pool3d_with_indices": _pool("max_pool"),
     "avg_pool2d": _pool("avg_pool"),
+    "avg_pool3d": _pool("avg_pool"),
+    "adaptive_max_pool2d": _adaptive_max_pool,
     "_adaptive_avg_pool2d": _adaptive_pool,
 }
