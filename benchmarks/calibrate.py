@@ -5,9 +5,9 @@
 NAS-Bench-201 with latencies measured by others (HW-NAS-Bench, HELP): networks drawn at random are
 measured, the estimator is corrected by them, and the same 2,000 other cells are ranked each time.
 Settings of the correction were fixed on pixel2 and gold_6226; pixel3 and raspi4 are the test.
-What was measured differs. On pixel2 and gold_6226 the cells without a path from input to output
-take as long as others: all six edges ran. On pixel3 and raspi4 most of them take microseconds: a
-compiler had removed edges that do nothing. Networks are traced accordingly, for both devices alike.
+What ran differs. On pixel2 and gold_6226 cells without a path from input to output take as long as
+others: all six edges ran. On pixel3 and raspi4 a compiler had removed what does nothing, by the
+rule of `compiled_edges`, which was read off cells of pixel3 outside the test cells.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from nasbench201 import canonical, live_edges, network
+from nasbench201 import compiled, live_edges, network
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -38,8 +38,8 @@ from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
 Array = NDArray[np.float64]
 Cell = tuple[int, ...]
 
-#: Whether a compiler removed the edges that do nothing before the network ran.
-PRUNED = {"pixel2": False, "gold_6226": False, "pixel3": True, "raspi4": True}
+#: Whether a compiler removed edges before the network ran.
+COMPILED = {"pixel2": False, "gold_6226": False, "pixel3": True, "raspi4": True}
 TEST = 2000
 #: Networks are drawn from so many others: 4,000 to trace, not 15,284.
 POOL = 2000
@@ -78,30 +78,32 @@ def draws(count: int) -> tuple[NDArray[np.intp], dict[int, list[NDArray[np.intp]
     }
 
 
-def counted(cell: Cell, *, pruned: bool) -> Counter[str]:
+def counted(cell: Cell, *, as_compiled: bool) -> Counter[str]:
     """The subgraphs of the network of `cell`."""
     with torch.device("meta"):
-        graph = trace(network(cell, pruned=pruned).eval(), torch.empty(1, 3, 32, 32))
+        graph = trace(network(cell, as_compiled=as_compiled).eval(), torch.empty(1, 3, 32, 32))
     return Counter(signature(part) for part in subgraphs(graph))
 
 
-def traced(cells: Iterable[Cell], *, pruned: bool, cache: Path | None) -> dict[Cell, Counter[str]]:
+def traced(
+    cells: Iterable[Cell], *, as_compiled: bool, cache: Path | None
+) -> dict[Cell, Counter[str]]:
     """Each cell's subgraphs; tracing takes 0.05 s a cell, so they may be kept at `cache`."""
     kept: dict[str, dict[str, int]] = {}
     if cache is not None and cache.is_file():
         kept = json.loads(gzip.decompress(cache.read_bytes()))
-    keys = {cell: _key(cell, pruned=pruned) for cell in cells}
+    keys = {cell: _key(cell, as_compiled=as_compiled) for cell in cells}
     new = sorted({key for key in keys.values() if key not in kept})
     for key in track(new, "tracing", disable=not new, console=Console(stderr=True)):
-        kept[key] = counted(tuple(map(int, key[1:])), pruned=pruned)
+        kept[key] = counted(tuple(map(int, key[1:])), as_compiled=as_compiled)
     if cache is not None and new:
         cache.write_bytes(gzip.compress(json.dumps(kept).encode(), 1, mtime=0))
     return {cell: Counter(kept[key]) for cell, key in keys.items()}
 
 
-def _key(cell: Cell, *, pruned: bool) -> str:
-    digits = canonical(cell) if pruned else cell
-    return ("p" if pruned else "a") + "".join(map(str, digits))
+def _key(cell: Cell, *, as_compiled: bool) -> str:
+    digits = compiled(cell) if as_compiled else cell
+    return ("p" if as_compiled else "a") + "".join(map(str, digits))
 
 
 def spearman_mape_within(estimated_ms: Array, measured_ms: Array) -> tuple[float, float, float]:
@@ -168,7 +170,7 @@ def results(data: Path, name: str, estimator: str, cache: Path | None) -> list[d
     cells, latency_ms = read_cells(data, name)
     test, trains = draws(len(cells))
     needed = np.unique(np.concatenate([test, *(draw for many in trains.values() for draw in many)]))
-    found = traced([cells[n] for n in needed], pruned=PRUNED[name], cache=cache)
+    found = traced([cells[n] for n in needed], as_compiled=COMPILED[name], cache=cache)
     parts = {key: parse_signature(key) for key in sorted({k for c in found.values() for k in c})}
     # All in one prediction: 10,000 subgraphs one by one take minutes.
     base = nas_ray.load_device(estimator)._estimator.latencies(parts)  # noqa: SLF001
@@ -219,7 +221,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("NAS_RAY_DATA"))
     parser.add_argument("--device", default="ethos-u85-2048", help="whose estimates are corrected")
     parser.add_argument(
-        "--on", nargs="+", choices=PRUNED, default=list(PRUNED), help="real devices"
+        "--on", nargs="+", choices=COMPILED, default=list(COMPILED), help="real devices"
     )
     parser.add_argument("--cache", type=Path, help="file that keeps the traced cells")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")

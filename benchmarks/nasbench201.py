@@ -27,10 +27,29 @@ def live_edges(cell: Sequence[int]) -> tuple[int, ...]:
     return tuple(n for n, (a, b) in present if a in reached and b in needed)
 
 
-def canonical(cell: Sequence[int]) -> tuple[int, ...]:
-    """`cell` with `none` on every edge that does nothing: two equal ones are one network."""
-    live = live_edges(cell)
-    return tuple(op if n in live else NONE for n, op in enumerate(cell))
+def compiled_edges(cell: Sequence[int]) -> tuple[int, ...]:
+    """Indices of the edges that TensorFlow Lite still runs.
+
+    `none` is a product with 0. After a sum it makes everything before it disappear, but after a
+    single convolution it is folded into weights that are 0 then, and the convolution stays. What
+    reads zeros is computed all the same.
+    """
+    present = [(n, edge) for n, edge in enumerate(EDGES) if cell[n] != NONE]
+    needed, kept = {3}, set[int]()
+    for node in (3, 2, 1):
+        into = [n for n, (_, target) in present if target == node]
+        read = any(source == node for _, (source, _) in present)
+        lone = len(into) == 1 and cell[into[0]] in {CONV1, CONV3} and not read
+        if node in needed or lone:
+            kept.update(into)
+            needed.update(EDGES[n][0] for n in into)
+    return tuple(sorted(kept))
+
+
+def compiled(cell: Sequence[int]) -> tuple[int, ...]:
+    """`cell` with `none` on every edge that is not run: two equal ones are one network."""
+    kept = compiled_edges(cell)
+    return tuple(op if n in kept else NONE for n, op in enumerate(cell))
 
 
 def _convolution(before: int, after: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -60,7 +79,7 @@ def _operation(kind: int, channels: int) -> nn.Module:
 
 
 class Cell(nn.Module):
-    """The edges numbered `edges` of `cell`; they must lead from node 0 to node 3."""
+    """The edges numbered `edges` of `cell`, some of which must lead to node 3."""
 
     def __init__(self, cell: Sequence[int], edges: Iterable[int], channels: int) -> None:
         super().__init__()
@@ -71,6 +90,8 @@ class Cell(nn.Module):
         nodes = {0: image}
         for name, operation in self.edges.items():
             source, target = EDGES[int(name)]
+            if source not in nodes:
+                nodes[source] = image * 0.0
             value = operation(nodes[source])
             nodes[target] = nodes[target] + value if target in nodes else value
         return nodes[3]
@@ -93,13 +114,13 @@ class Reduction(nn.Module):
         return result
 
 
-def network(cell: Sequence[int], *, pruned: bool, classes: int = 10) -> nn.Sequential:
+def network(cell: Sequence[int], *, as_compiled: bool, classes: int = 10) -> nn.Sequential:
     """The network whose fifteen cells are `cell`, for 32x32 images.
 
-    `pruned` leaves out the edges that do nothing, as a compiler does; otherwise all six run, as
-    they do where torch executes the authors' code.
+    `as_compiled` leaves out the edges that a compiler removes; otherwise all six run, as they do
+    where torch executes the authors' code.
     """
-    edges = live_edges(cell) if pruned else range(len(EDGES))
+    edges = compiled_edges(cell) if as_compiled else range(len(EDGES))
     layers: list[nn.Module] = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)]
     for channels in (16, 32, 64):
         layers += [Cell(cell, edges, channels) for _ in range(_CELLS_IN_A_STAGE)]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 DATA = (ROOT / os.environ.get("NAS_RAY_DATA", "../shared/data")) / "nasbench201.csv.gz"
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from nasbench201 import canonical, live_edges, network  # noqa: E402 - benchmarks are no package
+from nasbench201 import compiled, live_edges, network  # noqa: E402 - benchmarks are no package
 
 
 def digits(text):
@@ -31,15 +31,15 @@ def rows():
         return list(csv.DictReader(file))
 
 
-def made(cell, *, pruned):
+def made(cell, *, as_compiled):
     with torch.device("meta"):
-        model = network(cell, pruned=pruned).eval()
+        model = network(cell, as_compiled=as_compiled).eval()
         return model, trace(model, torch.empty(1, 3, 32, 32))
 
 
 def test_parameters_and_macs_are_the_published_ones(rows):
-    for n in np.random.default_rng(0).choice(len(rows), 25, replace=False):
-        model, graph = made(digits(rows[n]["ops"]), pruned=False)
+    for n in np.random.default_rng(0).choice(len(rows), 8, replace=False):
+        model, graph = made(digits(rows[n]["ops"]), as_compiled=False)
         assert sum(p.numel() for p in model.parameters()) == int(rows[n]["params"]), rows[n]["ops"]
         assert graph.macs == int(rows[n]["macs"]), rows[n]["ops"]
 
@@ -65,17 +65,40 @@ def test_an_edge_lives_on_a_path_from_the_first_node_to_the_last(cell, live):
     assert live_edges(digits(cell)) == live
 
 
-@pytest.mark.parametrize("cell", ["300300", "033003", "124312"])
-def test_what_is_pruned_changes_no_result(cell):
+@pytest.mark.parametrize(
+    ("cell", "kept"),
+    [
+        ("333333", "333333"),
+        ("333030", "300030"),
+        ("330030", "330030"),
+        ("340030", "300030"),
+        ("330003", "330003"),
+        ("300033", "300033"),
+        ("033003", "033003"),
+        ("303300", "303300"),
+        ("313030", "300030"),
+    ],
+    ids=[
+        *("all", "sum-times-0", "convolution-times-0", "pool-times-0", "lone-and-chain"),
+        *("reads-zeros", "adds-zeros", "read-by-what-stays", "read-by-what-goes"),
+    ],
+)
+def test_a_compiler_keeps_a_lone_convolution_times_0_and_what_reads_zeros(cell, kept):
+    assert compiled(digits(cell)) == digits(kept)
+
+
+@pytest.mark.parametrize("cell", ["333300", "033003", "124312", "343030", "300033"])
+def test_what_a_compiler_removes_changes_no_result(cell):
     torch.manual_seed(0)
-    full, pruned = (network(digits(cell), pruned=p).eval() for p in (False, True))
-    pruned.load_state_dict(full.state_dict(), strict=False)
+    full, left = (network(digits(cell), as_compiled=c).eval() for c in (False, True))
+    left.load_state_dict(full.state_dict(), strict=False)
     image = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
-        torch.testing.assert_close(full(image), pruned(image))
+        torch.testing.assert_close(full(image), left(image))
 
 
-def test_a_canonical_cell_is_pruned_to_the_same_network():
-    cell = digits("033003")
-    assert canonical(cell) == digits("030003")
-    assert made(cell, pruned=True)[1] == made(canonical(cell), pruned=True)[1]
+@pytest.mark.parametrize("cell", ["333030", "303300", "214403"])
+def test_cells_that_a_compiler_makes_equal_are_one_network(cell):
+    same = compiled(digits(cell))
+    assert compiled(same) == same
+    assert made(digits(cell), as_compiled=True)[1] == made(same, as_compiled=True)[1]
