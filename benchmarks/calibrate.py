@@ -50,9 +50,13 @@ METRICS = ("spearman", "mape", "within_10_percent")
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """`N` networks: `counts[n]` says how often each of the subgraphs in `parts` occurs."""
+    """`N` networks: `counts[n]` says how often each of the subgraphs in `parts` occurs.
+
+    `run` are the cells as they ran: with the edges that a compiler removes as `none`.
+    """
 
     cells: Sequence[Cell]
+    run: Sequence[Cell]
     latency_ms: Array
     counts: Sequence[Mapping[str, int]]
     parts: Mapping[str, Graph]
@@ -145,11 +149,23 @@ def by_flops(all_cells: Cells, train: NDArray[np.intp], test: NDArray[np.intp]) 
 
 def one_hot(all_cells: Cells, train: NDArray[np.intp], test: NDArray[np.intp]) -> Array:
     """Ridge (strength 1) on which of five operations each of the six edges has."""
-    x = np.eye(5)[np.array(all_cells.cells)].reshape(len(all_cells.cells), -1)
-    y = all_cells.latency_ms[train]
-    mean_x, mean_y = x[train].mean(axis=0), y.mean()
+    return _one_hot(all_cells.cells, all_cells.latency_ms, train, test)
+
+
+def one_hot_run(all_cells: Cells, train: NDArray[np.intp], test: NDArray[np.intp]) -> Array:
+    """The same on the cells as they ran: it knows what the corrected estimator knows."""
+    return _one_hot(all_cells.run, all_cells.latency_ms, train, test)
+
+
+def _one_hot(
+    cells: Sequence[Cell], latency_ms: Array, train: NDArray[np.intp], test: NDArray[np.intp]
+) -> Array:
+    x = np.eye(5)[np.array(cells)].reshape(len(cells), -1)
+    mean_x, mean_y = x[train].mean(axis=0), latency_ms[train].mean()
     centred = x[train] - mean_x
-    weights = np.linalg.solve(centred.T @ centred + np.eye(x.shape[1]), centred.T @ (y - mean_y))
+    weights = np.linalg.solve(
+        centred.T @ centred + np.eye(x.shape[1]), centred.T @ (latency_ms[train] - mean_y)
+    )
     return np.asarray((x[test] - mean_x) @ weights + mean_y)
 
 
@@ -158,6 +174,7 @@ METHODS: Mapping[str, Callable[[Cells, NDArray[np.intp], NDArray[np.intp]], Arra
     "estimator x one factor": scaled,
     "FLOPs, linear": by_flops,
     "one-hot, ridge": one_hot,
+    "one-hot as run, ridge": one_hot_run,
 }
 
 
@@ -176,6 +193,7 @@ def results(data: Path, name: str, estimator: str, cache: Path | None) -> list[d
     base = nas_ray.load_device(estimator)._estimator.latencies(parts)  # noqa: SLF001
     everything = Cells(
         cells=cells,
+        run=[compiled(cell) if COMPILED[name] else cell for cell in cells],
         latency_ms=latency_ms,
         counts=[found.get(cell, Counter()) for cell in cells],
         parts=parts,
