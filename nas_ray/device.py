@@ -1,12 +1,13 @@
 """Devices: an accelerator's profile, its measurement table, and estimates made from both.
 
 A device is a folder with `device.toml` and `measurements.csv.gz`. For the shipped devices the
-table holds estimates of a compiler, not measurements on silicon: `device.hardware.numbers`.
+table holds estimates of a compiler, not measurements on silicon: `device.hardware.numbers`. Where
+there is a `networks.csv` too, whole networks were measured, and they correct every estimate.
 """
 
 import gzip
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,8 @@ import torch
 from torch import nn
 
 from nas_ray.errors import DeviceError, nearest
+from nas_ray.estimate.calibrated import calibrated
+from nas_ray.estimate.correction import Correction
 from nas_ray.estimate.cost import Cost, SubgraphCost
 from nas_ray.estimate.estimator import Estimator, SubgraphLatency
 from nas_ray.estimate.hardware import Hardware, read_hardware
@@ -24,6 +27,7 @@ from nas_ray.estimate.interval import calibrate
 from nas_ray.estimate.latency import Accuracy, fit
 from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
 from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
+from nas_ray.measure.networks import NETWORKS, parse_networks
 from nas_ray.measure.table import Row, parse_table, read_text, table_path
 from nas_ray.measure.this_machine import own_folder, warn_elsewhere
 
@@ -43,11 +47,13 @@ class Device:
     """An accelerator that networks can be estimated for.
 
     `packed_table` is the measurement table, compressed: a device that travels to another process
-    is small, and is fitted there at its first estimate, once a process.
+    is small, and is fitted there at its first estimate, once a process. `packed_networks` are
+    whole networks measured on the real thing, or empty.
     """
 
     hardware: Hardware
     packed_table: bytes
+    packed_networks: bytes = b""
 
     @property
     def name(self) -> str:
@@ -58,6 +64,11 @@ class Device:
     def accuracy(self) -> Accuracy:
         """Cross-validated accuracy of the latency regression on subgraphs it has not seen."""
         return self._estimator.model.accuracy
+
+    @property
+    def correction(self) -> Correction | None:
+        """What measured networks made of the estimates, or None where there are none."""
+        return self._estimator.correction
 
     def estimate(
         self, model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ...]
@@ -124,7 +135,10 @@ class Device:
     @property
     def _estimator(self) -> Estimator:
         return _fitted(
-            self.packed_table, self.hardware.parallelism_factor, self.hardware.additivity
+            self.packed_table,
+            self.hardware.parallelism_factor,
+            self.hardware.additivity,
+            self.packed_networks,
         )
 
 
@@ -144,7 +158,25 @@ def load_device(name_or_path: str | Path) -> Device:
     warn_elsewhere(hardware.name, hardware.measure)
     text = read_text(path)
     parse_table(text, path)
-    return Device(hardware=hardware, packed_table=gzip.compress(text.encode(), 6, mtime=0))
+    device = Device(hardware=hardware, packed_table=gzip.compress(text.encode(), 6, mtime=0))
+    networks = folder / NETWORKS
+    return with_networks(device, read_text(networks), networks) if networks.exists() else device
+
+
+def without_networks(device: Device) -> Device:
+    """`device` as it was before any network was measured."""
+    return replace(device, packed_networks=b"")
+
+
+def with_networks(device: Device, text: str, path: Path) -> Device:
+    """`device` corrected by the measured networks in `text`; `path` is for messages."""
+    count = len(parse_networks(text, path))
+    numbers = f"{device.hardware.numbers}, corrected by {count} measured networks"
+    return replace(
+        device,
+        hardware=replace(device.hardware, numbers=numbers),
+        packed_networks=gzip.compress(text.encode(), 6, mtime=0),
+    )
 
 
 def list_devices() -> list[str]:
@@ -184,7 +216,16 @@ def device_folder(name_or_path: str | Path) -> Path:
 
 
 @lru_cache(maxsize=8)
-def _fitted(packed_table: bytes, parallelism_factor: int, additivity: float) -> Estimator:
+def _fitted(
+    packed_table: bytes, parallelism_factor: int, additivity: float, packed_networks: bytes
+) -> Estimator:
+    if packed_networks:
+        measured = parse_networks(gzip.decompress(packed_networks).decode(), Path(NETWORKS))
+        return calibrated(
+            _fitted(packed_table, parallelism_factor, additivity, b""),
+            [parse_signature(network.signature) for network in measured],
+            [network.latency_ms for network in measured],
+        )
     rows: Sequence[Row] = parse_table(gzip.decompress(packed_table).decode(), Path("table"))
     model = fit(
         [parse_signature(row.signature) for row in rows],

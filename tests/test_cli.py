@@ -17,7 +17,7 @@ from nas_ray.record import Record
 from search_spaces import classification
 
 TESTS = Path(__file__).parent
-VERBS = ("search", "report", "estimate", "measure", "profile", "devices", "spaces")
+VERBS = ("search", "report", "estimate", "measure", "profile", "calibrate", "devices", "spaces")
 
 
 def said(capsys, *words: str) -> tuple[int, str, str]:

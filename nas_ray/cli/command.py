@@ -10,7 +10,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
-from nas_ray.cli import estimating, listing, searching
+from nas_ray.cli import calibrating, estimating, listing, searching
 from nas_ray.errors import InterruptedSearchError, NasRayError
 
 _EXAMPLES = """examples:
@@ -27,6 +27,11 @@ _VERBS: dict[str, tuple[str, Callable[[], ArgumentParser], Callable[[Namespace],
     "estimate": (estimating.ESTIMATE, estimating.estimate_parser, estimating.run_estimate),
     "measure": (estimating.MEASURE, estimating.measure_parser, estimating.run_measure),
     "profile": (estimating.PROFILE, estimating.profile_parser, estimating.run_profile),
+    "calibrate": (
+        calibrating.CALIBRATE,
+        calibrating.calibrate_parser,
+        calibrating.run_calibrate,
+    ),
     "devices": (listing.DEVICES, listing.devices_parser, listing.run_devices),
     "spaces": (listing.SPACES, listing.spaces_parser, listing.run_spaces),
 }

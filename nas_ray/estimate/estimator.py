@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from nas_ray.estimate.correction import Correction
 from nas_ray.estimate.interval import Calibration
 from nas_ray.estimate.latency import LatencyModel
 from nas_ray.graph import Graph
@@ -25,12 +26,16 @@ class SubgraphLatency:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimator:
-    """`measured` maps signatures of the table to latencies: what was measured is not predicted."""
+    """`measured` maps signatures of the table to latencies: what was measured is not predicted.
+
+    `correction` is there where whole networks were measured on the real thing.
+    """
 
     model: LatencyModel
     calibration: Calibration
     measured: Mapping[str, float]
     known: dict[str, SubgraphLatency] = field(default_factory=dict)
+    correction: Correction | None = None
 
     def latencies(self, parts: Mapping[str, Graph]) -> dict[str, SubgraphLatency]:
         """Each subgraph by its signature; all that are new are predicted in one call."""
@@ -43,6 +48,7 @@ class Estimator:
                 self.known[key] = SubgraphLatency(
                     latency_ms=self.measured[key], margin_ms=0.0, outside=False
                 )
+        self._correct(new, parts)
         return {key: self.known[key] for key in parts}
 
     def network_ms(
@@ -51,6 +57,8 @@ class Estimator:
         """Latency of the network that consists of subgraphs `keys`, and its upper bound."""
         counts = Counter(keys)
         total = sum(latencies[key].latency_ms * n for key, n in counts.items())
+        if self.correction is not None:
+            return total, total * self.correction.upper_factor
         margins = np.array([latencies[key].margin_ms * n for key, n in counts.items()])
         return total, self.calibration.upper_ms(total, margins)
 
@@ -63,3 +71,11 @@ class Estimator:
                 margin_ms=float(margins_ms[n]),
                 outside=bool(outside[n]),
             )
+
+    def _correct(self, keys: Sequence[str], parts: Mapping[str, Graph]) -> None:
+        if self.correction is None:
+            return
+        base_ms = np.array([self.known[key].latency_ms for key in keys])
+        corrected_ms = self.correction.apply([parts[key] for key in keys], base_ms)
+        for key, latency_ms in zip(keys, corrected_ms, strict=True):
+            self.known[key] = replace(self.known[key], latency_ms=float(latency_ms))
