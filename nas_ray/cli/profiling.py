@@ -196,6 +196,7 @@ def _check_networks(
         f"{checked.largest_error:.1%}, {checked.within_10_percent:.0%} within 10 %, "
         f"{checked.under_the_bound:.0%} under the upper bound",
         highlight=False,
+        soft_wrap=True,
     )
     return checked
 

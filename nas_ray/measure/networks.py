@@ -79,10 +79,10 @@ def inverted(
 
 def _mobilenet_v1() -> nn.Module:
     """Howard et al. (2017), table 1."""
-    widths = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (1024, 2)]
+    widths = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
     layers: list[nn.Module] = [blocks.convolution(3, 32, kernel=3, stride=2, activation="relu6")]
     channels = 32
-    for after, stride in [*widths, (1024, 1)]:
+    for after, stride in [*widths, *5 * [(512, 1)], (1024, 2), (1024, 1)]:
         block = blocks.separable(
             channels,
             after,

@@ -14,9 +14,10 @@ from nas_ray.graph import Graph, parse_signature, signature
 from nas_ray.measure.sampling import WEIGHT_LIMIT
 from nas_ray.profiling.rescaled import channel_counts, rescaled
 
-#: Relative error from which an estimate counts as bad, and what a worse one weighs at most: a
-#: subgraph that was measured wrongly must not draw all samples to itself.
+#: An estimate is bad from this relative error on, and among the worst of this share. No error
+#: weighs more than the last number: one wrong measurement must not draw all samples to itself.
 BAD = 0.10
+_WORST_SHARE = 0.25
 _MOST_WEIGHT = 0.5
 _LOWEST, _HIGHEST = 0.4, 1.2
 _CHANCE_OF_A_MULTIPLE = 0.5
@@ -32,12 +33,15 @@ def around_the_worst(
     factor: int,
     known: Container[str],
 ) -> list[str]:
-    """Up to `count` new signatures near those whose relative error is above `BAD`, the worst most.
+    """Up to `count` new signatures near those whose estimate is bad, the worst most.
 
-    `errors` maps signatures to held-out errors. Fewer where there is nothing bad, or where nothing
-    new lies near it.
+    `errors` maps signatures to held-out relative errors. Fewer where there is nothing bad, or
+    where nothing new lies near it.
     """
-    bad = sorted(key for key, error in errors.items() if error > BAD)
+    if not errors:
+        return []
+    least = max(BAD, float(np.quantile(list(errors.values()), 1 - _WORST_SHARE)))
+    bad = sorted(key for key, error in errors.items() if error > least)
     if not bad:
         return []
     weights = np.array([min(errors[key], _MOST_WEIGHT) for key in bad])

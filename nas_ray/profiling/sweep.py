@@ -46,7 +46,7 @@ def _pointwise_in(channels: int, side: int) -> tuple[nn.Module, Shape]:
 
 
 def _pointwise_out(channels: int, side: int) -> tuple[nn.Module, Shape]:
-    return nn.Conv2d(96, channels, 1), (1, 96, side, side)
+    return nn.Conv2d(128, channels, 1), (1, 128, side, side)
 
 
 def _depthwise(channels: int, side: int) -> tuple[nn.Module, Shape]:
@@ -62,7 +62,7 @@ MAIN = "conv_out"
 SWEEPS: Mapping[str, Sweep] = {
     MAIN: Sweep(make=_convolution, sides=(16, 32)),
     "pointwise_in": Sweep(make=_pointwise_in, sides=(8, 16)),
-    "pointwise_out": Sweep(make=_pointwise_out, sides=(16, 24)),
+    "pointwise_out": Sweep(make=_pointwise_out, sides=(16, 28)),
     "depthwise": Sweep(make=_depthwise, sides=(12, 24)),
     "linear_out": Sweep(make=_linear, sides=(1,)),
 }
