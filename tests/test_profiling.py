@@ -11,15 +11,19 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from logging_backend import logging_backend
 
+from nas_ray.device import device_folder, load_device
 from nas_ray.errors import DeviceError, MeasureError
-from nas_ray.graph import parse_signature, signature, subgraphs
+from nas_ray.graph import parse_signature, signature, subgraphs, trace
 from nas_ray.measure.backends import read_settings
+from nas_ray.measure.blocks import inverted_bottleneck
 from nas_ray.measure.measurement import Measurement
 from nas_ray.measure.networks import random_network
 from nas_ray.measure.table import read_table, table_path
@@ -146,9 +150,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_kill_9_in_the_midst_loses_nothing_and_the_same_call_ends_alike(tmp_path, place, workers):
+def test_kill_9_in_the_midst_loses_nothing_and_the_same_call_ends_alike(tmp_path, place):
     """What was asked and not answered when it was killed is asked again: one a worker at most."""
+    workers = 2
     place.behave(sleep_s=0.02)
     script = tmp_path / "killed.py"
     script.write_text(KILLED, encoding="utf-8")
@@ -179,13 +183,14 @@ def test_two_workers_leave_the_same_rows_as_one(tmp_path):
         (tmp_path / str(workers)).mkdir()
         place = Workplace(tmp_path / str(workers))
         place.behave(crashes_on=2)
-        report = place.profile(40, workers=workers)
+        report = place.profile(20, workers=workers)
         tables.append((set(read_table(report.table)), place.failed()))
     assert tables[0] == tables[1]
     rows, failed = tables[0]
     assert failed == dict.fromkeys(failed, "the back-end crashed (exit code -11)")
     assert {parse_signature(key).macs % 10 for key in failed} == {2}
-    assert len(rows) + len(failed) == 40
+    assert 0 < len(failed) < 8
+    assert len(rows) + len(failed) == 20
 
 
 def test_what_runs_on_the_host_is_lost_because_its_time_is_not_counted(place):
@@ -215,15 +220,6 @@ def test_failures_in_a_row_stop_the_profile_and_are_not_held_against_the_samples
     place.behave()
     assert place.profile(20).rows == 19
     assert place.asked() == samples(20)[6:]
-
-
-def test_time_ends_a_profile_between_two_samples(place):
-    """The first worker needs longer than this to start."""
-    place.behave()
-    report = place.profile(50, time_s=0.05)
-    assert report.stopped == "time"
-    assert place.rows() == samples(1)
-    assert place.profile(50).rows == 50
 
 
 def test_an_unknown_back_end_is_refused_with_those_there_are(place):
@@ -257,13 +253,17 @@ def test_an_unsound_profile_is_refused_before_anything_is_measured(place, text, 
 
 
 def difficult_ms(graph):
-    """A device that is plain but for inverted bottlenecks of small images, where it jumps."""
-    side = graph.shape(graph.inputs[0])[-1]
-    latency_ms = (graph.macs / 2e6 + graph.weight_elements / 1e6) + 0.002
-    if side <= 12 and len(graph.operators) > 2:
-        steps = [-(-graph.shape(o.outputs[0])[1] // 24) % 3 for o in graph.operators]
-        latency_ms *= 1 + 0.5 * sum(steps)
+    """A device bound by memory, but for gated blocks: those jump with their hidden channels."""
+    tensors = [i for o in graph.operators for i in (*o.inputs, *o.outputs)]
+    latency_ms = 2 + sum(graph.tensors[i].elements for i in tensors) / 1e4
+    if is_difficult(graph):
+        hidden = max(graph.shape(o.outputs[0])[1] for o in graph.operators)
+        latency_ms *= 1 + 3 * (hidden % 64) / 64
     return latency_ms
+
+
+def is_difficult(graph):
+    return any(operator.kind == "mul" for operator in graph.operators)
 
 
 def formula(texts):
@@ -320,6 +320,21 @@ def test_a_profile_extended_begins_with_the_shorter_one(tmp_path, short_rounds):
     assert read_table(table_path(parts)) == read_table(formula_profile(whole, 110).table)
 
 
+def test_time_ends_a_profile_between_two_samples(tmp_path, monkeypatch):
+    now_s = [0.0]
+    monkeypatch.setattr(loop, "time", types.SimpleNamespace(monotonic=lambda: now_s[0]))
+
+    def a_second_passes(progress):
+        now_s[0] += 1
+
+    text = "clock_hz = 1e9\nparallelism_factor = 8\n[measure]\n"
+    (tmp_path / "device.toml").write_text(text, encoding="utf-8")
+    budget = Budget(count=500, time_s=6.5)
+    report = profile(tmp_path, budget, SEED, measure_many=formula, on_progress=a_second_passes)
+    assert (report.rows, report.stopped) == (7, "time")
+    assert formula_profile(tmp_path, 10).rows == 10
+
+
 def test_a_target_ends_it_as_soon_as_it_is_reached(tmp_path, short_rounds):
     text = "clock_hz = 1e9\nparallelism_factor = 8\n[measure]\n"
     (tmp_path / "device.toml").write_text(text, encoding="utf-8")
@@ -350,3 +365,49 @@ def test_more_is_measured_where_estimates_are_bad():
     assert len(near) == len(set(near)) == 20
     assert kinds == [[o.kind for o in parse_signature(bad).operators]] * 20
     assert around_the_worst(dict.fromkeys(keys, 0.05), 5, np.random.default_rng(0), 8, set()) == []
+
+
+def gated_blocks(count):
+    rng = np.random.default_rng(99)
+    blocks = []
+    for _ in range(count):
+        channels, side = int(rng.integers(8, 160)), int(rng.integers(4, 49))
+        with torch.device("meta"):
+            block = inverted_bottleneck(
+                channels,
+                channels,
+                kernel=3,
+                expansion=int(rng.integers(2, 7)),
+                stride=1,
+                activation="relu",
+                gate=True,
+            )
+            blocks.append(trace(block, torch.empty(1, channels, side, side)))
+    return blocks
+
+
+def error_in_the_difficult_region(folder, graphs):
+    device = load_device(folder)
+    errors = [abs(device.estimate_graph(g).latency_ms / difficult_ms(g) - 1) for g in graphs]
+    return float(np.median(errors))
+
+
+def test_with_as_many_samples_adaptive_ones_estimate_the_difficult_region_better(
+    tmp_path, monkeypatch
+):
+    """Gated blocks are 3 of 100 random samples. Measured: 0.41 at random, 0.34 adaptively."""
+    monkeypatch.setattr(loop, "_FIRST", 200)
+    graphs = gated_blocks(40)
+    errors = {}
+    for share in (0.0, 0.5):
+        monkeypatch.setattr(loop, "_ADAPTIVE_SHARE", share)
+        for seed in (0, 1):
+            folder = tmp_path / f"{share}_{seed}"
+            folder.mkdir()
+            toml = (device_folder("ethos-u85-2048") / "device.toml").read_text(encoding="utf-8")
+            (folder / "device.toml").write_text(toml, encoding="utf-8")
+            profile(folder, Budget(count=400), seed, measure_many=formula)
+            errors[share, seed] = error_in_the_difficult_region(folder, graphs)
+    at_random, adaptive = (errors[share, 0] + errors[share, 1] for share in (0.0, 0.5))
+
+    assert adaptive < 0.9 * at_random, errors
