@@ -27,7 +27,7 @@ from nas_ray.estimate.interval import calibrate
 from nas_ray.estimate.latency import Accuracy, fit
 from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
 from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
-from nas_ray.measure.networks import NETWORKS, parse_networks
+from nas_ray.measure.network_table import NETWORKS, parse_networks
 from nas_ray.measure.table import Row, parse_table, read_text, table_path
 from nas_ray.measure.this_machine import own_folder, warn_elsewhere
 

@@ -103,12 +103,51 @@ def test_profile_fills_the_table_of_a_device_and_goes_on_where_it_stopped(capsys
     pytest.importorskip("ethosu", reason="needs the extra ethos-u")
     shipped = device_folder("ethos-u85-2048") / "device.toml"
     (tmp_path / "device.toml").write_text(shipped.read_text())
-    code, out, _ = said(capsys, "profile", str(tmp_path), "--count", "31")
+    words = ("profile", str(tmp_path), "--networks", "2", "--space", "classification", "--json")
+    code, out, _ = said(capsys, *words, "--count", "31")
     assert code == 0
     assert "31 rows, 31 new" in out
-    code, out, _ = said(capsys, "profile", str(tmp_path), "--count", "34")
+    code, out, _ = said(capsys, *words, "--count", "34")
     assert "34 rows, 3 new" in out
-    assert nas_ray.load_device(tmp_path).accuracy.subgraphs == 34
+    told = last_json(out)
+    assert (told["rows"], told["added"], told["stopped"], told["failed"]) == (34, 3, "count", {})
+    assert told["subgraphs"]["mape"] == nas_ray.load_device(tmp_path).accuracy.mape
+    assert told["networks"]["networks"] == 2
+
+
+def test_profile_finds_the_parallelism_factor_that_a_device_lacks(capsys, tmp_path):
+    """And refuses a device without it, before anything is measured, where it is not asked to."""
+    pytest.importorskip("ethosu", reason="needs the extra ethos-u")
+    shipped = (device_folder("ethos-u85-2048") / "device.toml").read_text().splitlines()
+    lines = [line for line in shipped if not line.startswith("parallelism_factor")]
+    (tmp_path / "device.toml").write_text("\n".join(lines) + "\n")
+    code, _, err = said(capsys, "profile", str(tmp_path), "--count", "1")
+    assert code == 1
+    assert "--detect" in err
+    words = ("profile", str(tmp_path), "--detect", "--count", "1", "--json")
+    code, out, _ = said(capsys, *words)
+    assert code == 0
+    assert last_json(out)["parallelism"]["conv_out"] == 16
+    text = (tmp_path / "device.toml").read_text().splitlines()
+    assert "parallelism_factor = 16" in text
+    assert [line for line in lines if line not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (("--time", "soon"), "a time is written 90s, 30m or 2h"),
+        (("--space", "nowhere"), "a space is a shipped task"),
+        (("--space", "math:pi"), "must be a nas_ray.SearchSpace"),
+    ],
+    ids=["time", "no_space", "not_a_space"],
+)
+def test_profile_refuses_what_it_cannot_read_before_it_measures(capsys, tmp_path, words, rule):
+    shipped = device_folder("ethos-u85-2048") / "device.toml"
+    (tmp_path / "device.toml").write_text(shipped.read_text())
+    code, _, err = said(capsys, "profile", str(tmp_path), *words)
+    assert (code, rule in err) == (1, True)
+    assert not (tmp_path / "measurements.csv").exists()
 
 
 def test_options_may_come_from_a_file(capsys, tmp_path):

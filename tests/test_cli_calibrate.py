@@ -11,7 +11,7 @@ from nas_ray.cli import main
 from nas_ray.device import load_device
 from nas_ray.errors import DeviceError
 from nas_ray.graph import parse_signature, signature, trace
-from nas_ray.measure.networks import MeasuredNetwork, networks_text, parse_networks
+from nas_ray.measure.network_table import MeasuredNetwork, networks_text, parse_networks
 from search_spaces import classification
 
 SPACE = "search_spaces.classification:space"

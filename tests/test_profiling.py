@@ -1,47 +1,32 @@
 """`profile`: every sample is measured once or reported lost, whatever the back-end does.
 
-The back-end below is a plug-in of its own kind: it keeps a log of what it was asked, and
-device.toml says at which call it misbehaves.
+The back-end keeps a log of what it was asked, and device.toml says at which call, or for which
+subgraphs, it misbehaves.
 """
 
+import csv
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
+from logging_backend import logging_backend
 
 from nas_ray.errors import DeviceError, MeasureError
-from nas_ray.graph import signature
-from nas_ray.measure.measurement import Measurement
-from nas_ray.measure.profiling import profile
-from nas_ray.measure.sampling import sample_subgraphs
+from nas_ray.graph import parse_signature
+from nas_ray.measure.backends import read_settings
 from nas_ray.measure.table import read_table, table_path
+from nas_ray.measure.workers import local_workers
+from nas_ray.profiling import Budget, loop, profile
+from nas_ray.profiling.starting import starting_subgraphs
 
 MULTIPLE = 8
-
-
-def logging_backend(graph, settings):
-    """One millisecond a million MACs, unless this call is to exit, hang, raise or use the host."""
-    log = Path(settings["log"])
-    calls = log.read_text(encoding="utf-8") if log.exists() else ""
-    log.write_text(calls + signature(graph) + "\n", encoding="utf-8")
-    action = settings["actions"].get(f"call{calls.count(chr(10)) + 1}", settings["usual"])
-    if action == "exit":
-        os._exit(3)
-    if action == "hang":
-        time.sleep(3600)
-    if action == "raise":
-        raise ValueError("a mistake inside the back-end")
-    if action == "refuse":
-        raise MeasureError("this one cannot be measured")
-    return Measurement(
-        latency_ms=(graph.macs + 1) / 1e6,
-        peak_memory_bytes=1,
-        weight_bytes=graph.weight_elements,
-        macs=graph.macs,
-        cpu_operators=2 if action == "host" else 0,
-    )
+SEED = 4
+#: A crash must be noticed within it on a busy machine; one test waits for it.
+TIMEOUT_S = 3.0
 
 
 class Workplace:
@@ -52,25 +37,37 @@ class Workplace:
         self.folder.mkdir()
         self.behave()
 
-    def behave(self, usual="measure", **actions) -> None:
+    def behave(self, usual="measure", crashes_on=-1, sleep_s=0.0, **actions) -> None:
         """From now on do `usual`, except at the calls named; the log begins anew."""
         lines = [f'{name} = "{action}"' for name, action in actions.items()]
         text = (
             f"clock_hz = 1e9\nparallelism_factor = {MULTIPLE}\n[measure]\nbackend = 'vela'\n"
-            f"log = '{self.log}'\nusual = '{usual}'\n[measure.actions]\n"
+            f"log = '{self.log}'\nusual = '{usual}'\ncrashes_on = {crashes_on}\n"
+            f"sleep_s = {sleep_s}\n[measure.actions]\n"
         )
         (self.folder / "device.toml").write_text(text + "\n".join(lines), encoding="utf-8")
         self.log.unlink(missing_ok=True)
 
-    def profile(self, count, **options):
-        options = {"timeout_s": 0.5, "backend": logging_backend, **options}
-        return profile(self.folder, count, seed=4, **options)
+    def profile(self, count, *, workers=1, on_progress=None, **budget):
+        settings, _ = read_settings(self.folder / "device.toml")
+        with local_workers(logging_backend, settings, TIMEOUT_S, workers) as measure_many:
+            return profile(
+                self.folder,
+                Budget(count=count, **budget),
+                SEED,
+                measure_many=measure_many,
+                on_progress=on_progress,
+            )
 
     def asked(self):
         return self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
 
     def rows(self):
         return [row.signature for row in read_table(table_path(self.folder))]
+
+    def failed(self):
+        with (self.folder / "failed.csv").open(encoding="utf-8") as file:
+            return {row["signature"]: row["reason"] for row in csv.DictReader(file)}
 
 
 @pytest.fixture
@@ -79,29 +76,38 @@ def place(tmp_path):
 
 
 def samples(count):
-    graphs = sample_subgraphs(count, np.random.default_rng(4), MULTIPLE)
-    return [signature(graph) for graph in graphs]
+    stream = starting_subgraphs(SEED, MULTIPLE)
+    return [next(stream) for _ in range(count)]
 
 
-def test_each_lost_sample_costs_one_row_and_is_reported_and_asked_again_next_time(place):
+def test_each_lost_sample_costs_one_row_and_is_reported_and_not_asked_again(place):
     wanted = samples(7)
     place.behave(call2="exit", call4="hang", call5="raise", call6="refuse")
     report = place.profile(7)
     assert place.asked() == wanted
-    assert report.failed == (
-        (wanted[1], "the back-end crashed (exit code 3)"),
-        (wanted[3], "no answer within 0.5 s"),
-        (wanted[4], "the back-end crashed (exit code 1)"),
-        (wanted[5], "this one cannot be measured"),
-    )
-    assert (report.rows, report.added) == (3, 3)
+    reasons = {
+        wanted[1]: "the back-end crashed (exit code 3)",
+        wanted[3]: "no answer within 3 s",
+        wanted[4]: "the back-end crashed (exit code 1)",
+        wanted[5]: "this one cannot be measured",
+    }
+    assert dict(report.failed) == place.failed() == reasons
+    assert (report.rows, report.added, report.stopped) == (3, 3, "count")
     assert place.rows() == [wanted[0], wanted[2], wanted[6]]
 
     place.behave()
-    again = place.profile(7)
-    assert place.asked() == [wanted[1], *wanted[3:6]]
-    assert (again.rows, again.added, again.failed) == (7, 4, ())
-    assert sorted(place.rows()) == sorted(wanted)
+    again = place.profile(8)
+    assert place.asked() == samples(8)[7:]
+    assert (again.rows, again.added, dict(again.failed)) == (4, 1, reasons)
+
+
+def test_without_failed_csv_what_failed_is_asked_again(place):
+    place.behave(call2="refuse")
+    place.profile(3)
+    (place.folder / "failed.csv").unlink()
+    place.behave()
+    assert place.profile(3).rows == 3
+    assert place.asked() == samples(3)[1:2]
 
 
 def test_an_interrupted_profile_goes_on_and_measures_nothing_twice(place):
@@ -124,6 +130,60 @@ def test_an_interrupted_profile_goes_on_and_measures_nothing_twice(place):
     assert table_path(place.folder).read_bytes() == finished
 
 
+KILLED = """
+import sys
+from test_profiling import Workplace
+place = Workplace.__new__(Workplace)
+from pathlib import Path
+place.folder, place.log = Path(sys.argv[1]) / "device", Path(sys.argv[1]) / "log"
+if __name__ == "__main__":
+    place.profile(60, workers=int(sys.argv[2]))
+"""
+
+
+def test_kill_9_in_the_midst_loses_nothing_and_the_same_call_ends_alike(tmp_path, place):
+    """What was asked and not answered when it was killed is asked again: one a worker at most."""
+    workers = 2
+    place.behave(sleep_s=0.02)
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED, encoding="utf-8")
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path), str(workers)],
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    deadline = time.monotonic() + 120
+    while len(place.asked()) < 15 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    kept = place.rows()
+    assert len(kept) >= 15 - workers
+    report = place.profile(60, workers=workers)
+    assert report.rows == 60
+    assert sorted(place.rows()) == sorted(samples(60))
+    assert place.rows()[: len(kept)] == kept
+    counts = [place.asked().count(key) for key in samples(60)]
+    assert sum(counts) <= 60 + workers
+    assert all(place.asked().count(key) == 1 for key in kept)
+
+
+def test_two_workers_leave_the_same_rows_as_one(tmp_path):
+    tables = []
+    for workers in (1, 2):
+        (tmp_path / str(workers)).mkdir()
+        place = Workplace(tmp_path / str(workers))
+        place.behave(crashes_on=2)
+        report = place.profile(20, workers=workers)
+        tables.append((set(read_table(report.table)), place.failed()))
+    assert tables[0] == tables[1]
+    rows, failed = tables[0]
+    assert failed == dict.fromkeys(failed, "the back-end crashed (exit code -11)")
+    assert {parse_signature(key).macs % 10 for key in failed} == {2}
+    assert 0 < len(failed) < 8
+    assert len(rows) + len(failed) == 20
+
+
 def test_what_runs_on_the_host_is_lost_because_its_time_is_not_counted(place):
     place.behave(call1="host")
     report = place.profile(2)
@@ -135,19 +195,35 @@ def test_a_back_end_that_measures_nothing_at_all_is_an_error_with_its_reason(pla
     place.behave(usual="refuse")
     with pytest.raises(MeasureError, match=r"none of 2 .* could be measured: this one"):
         place.profile(2)
+    place.behave()
+    assert place.profile(2).rows == 2
+
+
+def test_failures_in_a_row_stop_the_profile_and_are_not_held_against_the_samples(place):
+    """The compiler was updated, the board unplugged: the same call goes on once that is mended."""
+    place.behave(call4="exit", usual="measure")
+    place.profile(6)
+    place.behave(usual="refuse")
+    with pytest.raises(MeasureError, match=r"30 subgraphs in a row .* because: this one cannot"):
+        place.profile(200)
+    assert len(place.asked()) == loop.FAILURES_IN_A_ROW
+    assert len(place.failed()) == 1
+    place.behave()
+    assert place.profile(20).rows == 19
+    assert place.asked() == samples(20)[6:]
 
 
 def test_an_unknown_back_end_is_refused_with_those_there_are(place):
     path = place.folder / "device.toml"
     path.write_text(path.read_text(encoding="utf-8").replace("vela", "vella"), encoding="utf-8")
     with pytest.raises(DeviceError, match="'vella' is unknown: did you mean 'vela'"):
-        place.profile(1, backend=None)
+        profile(place.folder, Budget(count=1))
 
 
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("clock_hz = 1e9\n[measure]", "'parallelism_factor' is missing"),
+        ("clock_hz = 1e9\n[measure]", "'parallelism_factor' is missing.*--detect"),
         ("parallelism_factor = 8\n[measure]", "'clock_hz' is missing"),
         ("clock_hz = 1e9\nparallelism_factor = 8", "'measure' is missing"),
         ("clock_hz = 1e9\nparallelism_factor = 0\n[measure]", "parallelism_factor must be"),
@@ -160,5 +236,5 @@ def test_an_unknown_back_end_is_refused_with_those_there_are(place):
 def test_an_unsound_profile_is_refused_before_anything_is_measured(place, text, rule):
     (place.folder / "device.toml").write_text(text, encoding="utf-8")
     with pytest.raises(DeviceError, match=rule):
-        place.profile(1)
+        profile(place.folder, Budget(count=1))
     assert place.asked() == []

@@ -198,3 +198,18 @@ def test_shares_that_do_not_add_up_to_the_latency_are_refused(path):
         DeviceError, match=r"line 2: operators_ms must add up to latency_ms 0\.5, but"
     ):
         parse_table(text, path)
+
+
+def test_a_growing_table_is_appended_to_and_never_written_anew(path):
+    """A rewrite in place, killed, leaves nothing: a torn line is cut by replacing the file."""
+    list(append_rows(path, ROWS[:1]))
+    before = path.stat().st_ino
+    list(append_rows(path, ROWS[1:]))
+    assert path.stat().st_ino == before
+    with path.open("a", encoding="utf-8") as file:
+        file.write("1x3x8x8; co")
+    with path.open("rb") as reader:
+        list(append_rows(path, []))
+        assert reader.read().endswith(b"co")
+    assert read_table(path) == ROWS
+    assert [file.name for file in path.parent.iterdir()] == [path.name]

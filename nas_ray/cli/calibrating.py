@@ -19,7 +19,7 @@ from nas_ray.device import device_folder, load_device
 from nas_ray.errors import DeviceError, NasRayError
 
 if TYPE_CHECKING:
-    from nas_ray.measure.networks import MeasuredNetwork
+    from nas_ray.measure.network_table import MeasuredNetwork
 
 CALIBRATE = "correct a device's estimates by networks measured on the real thing"
 _COLUMNS = ("network", "latency_ms")
@@ -55,7 +55,7 @@ def calibrate_parser() -> ArgumentParser:
 
 def run_calibrate(options: Namespace) -> None:
     """Write the device folder and print how well it says what was measured, before and after."""
-    from nas_ray.measure.networks import NETWORKS, networks_text  # noqa: PLC0415 - with torch
+    from nas_ray.measure.network_table import NETWORKS, networks_text  # noqa: PLC0415 - with torch
 
     source, folder = device_folder(options.device), Path(options.to)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -129,7 +129,7 @@ def read_measured(path: Path) -> tuple["MeasuredNetwork", ...]:
 
     Raises DeviceError, with the line, for whatever is wrong in the file.
     """
-    from nas_ray.measure.networks import MeasuredNetwork, merged, parse_latency_ms  # noqa: PLC0415
+    from nas_ray.measure.network_table import MeasuredNetwork, merged, parse_latency_ms  # noqa: PLC0415
 
     networks = []
     for line, row in _rows(path):

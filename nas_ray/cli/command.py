@@ -10,7 +10,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
-from nas_ray.cli import calibrating, estimating, listing, searching
+from nas_ray.cli import calibrating, estimating, listing, profiling, searching
 from nas_ray.errors import InterruptedSearchError, NasRayError
 
 _EXAMPLES = """examples:
@@ -26,7 +26,7 @@ _VERBS: dict[str, tuple[str, Callable[[], ArgumentParser], Callable[[Namespace],
     "report": (searching.REPORT, searching.report_parser, searching.run_report),
     "estimate": (estimating.ESTIMATE, estimating.estimate_parser, estimating.run_estimate),
     "measure": (estimating.MEASURE, estimating.measure_parser, estimating.run_measure),
-    "profile": (estimating.PROFILE, estimating.profile_parser, estimating.run_profile),
+    "profile": (profiling.PROFILE, profiling.profile_parser, profiling.run_profile),
     "calibrate": (
         calibrating.CALIBRATE,
         calibrating.calibrate_parser,

@@ -1,20 +1,17 @@
-"""`nas-ray estimate`, `nas-ray measure` and `nas-ray profile`."""
+"""`nas-ray estimate` and `nas-ray measure`."""
 
 import dataclasses
 import json
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from nas_ray.cli.options import add_device, add_json, verb_parser
 from nas_ray.cli.terminal import console
-from nas_ray.device import device_folder, load_device
+from nas_ray.device import load_device
 
 ESTIMATE = "latency and memory of one network, subgraph by subgraph"
 MEASURE = "compile the real network: estimate and compiler side by side"
-PROFILE = "make or extend the measurement table of a device"
 _COMPILE_TIMEOUT_S = 600.0
 
 
@@ -101,31 +98,3 @@ def run_measure(options: Namespace) -> None:
         print(f"note: {measured.cpu_operators} operators run on the host processor, uncounted here")
     if options.json:
         print(json.dumps({k: {"estimate": a, "compiler": b} for k, (a, b) in pairs.items()}))
-
-
-def profile_parser() -> ArgumentParser:
-    """The options of `nas-ray profile`."""
-    parser = verb_parser(PROFILE, example="nas-ray profile ./my_device --count 3000")
-    parser.add_argument("device", type=str, help="name of a shipped device, or a device folder")
-    parser.add_argument("--count", type=int, default=4000, help="subgraphs in all (default 4000)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the sampled subgraphs")
-    return parser
-
-
-def run_profile(options: Namespace) -> None:
-    """Measure until the table has `count` subgraphs; the same command goes on after Ctrl-C."""
-    from nas_ray.measure.profiling import profile  # noqa: PLC0415 - imports torch
-
-    folder = device_folder(options.device)
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task(f"profiling {folder.name}", total=options.count)
-        report = profile(
-            folder,
-            options.count,
-            options.seed,
-            on_progress=lambda p: bar.update(task, completed=p.done, total=p.count),
-        )
-    for signature, reason in report.failed:
-        print(f"could not be measured: {signature}: {reason}")
-    accuracy = load_device(folder).accuracy
-    print(f"{report.table}: {report.rows} rows, {report.added} new. Held out: {accuracy}")

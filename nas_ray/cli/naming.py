@@ -46,6 +46,28 @@ def load_task(name: str, *, channel_multiple: int) -> tuple[SearchSpace, Any, An
     return space, load_name(name, "task"), load_name(name, "data")
 
 
+def load_space(text: str, *, channel_multiple: int) -> SearchSpace:
+    """The space of a shipped task, or the one that MODULE:NAME names or makes.
+
+    Raises SearchError for anything else.
+    """
+    if text in TASKS:
+        space: SearchSpace = load_name(TASKS[text][0], "space")(channel_multiple=channel_multiple)
+        return space
+    module, colon, name = text.partition(":")
+    if not colon or not name:
+        raise SearchError(
+            f"a space is a shipped task ({', '.join(TASKS)}) or MODULE:NAME, but got {text!r}."
+        )
+    found = _called(load_name(module, name), text)
+    if not isinstance(found, SearchSpace):
+        raise SearchError(
+            f"{text} must be a nas_ray.SearchSpace or a function that returns one, but it is "
+            f"{type(found).__name__}."
+        )
+    return found
+
+
 def load_network(text: str, shape: str | None) -> tuple[nn.Module, torch.Tensor]:
     """The network that MODULE:NAME names, and an example input for it.
 

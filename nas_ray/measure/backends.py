@@ -33,7 +33,9 @@ _CHECKS: Mapping[Backend, Callable[[Mapping[str, Any]], None]] = {
 _HARDWARE = ("macs_per_cycle", "memories", "number_format")
 
 
-def read_settings(path: Path) -> tuple[dict[str, Any], int]:
+def read_settings(
+    path: Path, *, factor_if_missing: int | None = None
+) -> tuple[dict[str, Any], int]:
     """The section [measure] of a device.toml with the hardware's keys, and the parallelism factor.
 
     Raises DeviceError where section, clock or factor is missing or of another type.
@@ -41,13 +43,16 @@ def read_settings(path: Path) -> tuple[dict[str, Any], int]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         clock_hz, section = document["clock_hz"], document["measure"]
+        if factor_if_missing is not None:
+            document.setdefault("parallelism_factor", factor_if_missing)
         factor = document["parallelism_factor"]
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DeviceError(f"{path}: cannot be read: {error}.") from error
     except KeyError as error:
         raise DeviceError(
-            f"{path}: {error} is missing. Profiling needs clock_hz, parallelism_factor and the "
-            "section [measure] with its backend; copy those of a shipped device."
+            f"{path}: {error} is missing. Profiling needs clock_hz, parallelism_factor (found by "
+            "`nas-ray profile --detect`) and the section [measure] with its backend; copy those of "
+            "a shipped device."
         ) from error
     if type(factor) is not int or factor < 1:
         raise DeviceError(f"{path}: parallelism_factor must be an int above 0, but got {factor!r}.")

@@ -13,6 +13,7 @@ ACTIVATIONS = {
     "relu6": nn.ReLU6,
     "hardswish": nn.Hardswish,
     "hardsigmoid": nn.Hardsigmoid,
+    "silu": nn.SiLU,
 }
 
 
@@ -50,6 +51,43 @@ class Gate(nn.Module):
         """`x`, `(N, C, H, W)`, with each channel scaled."""
         weights: torch.Tensor = self.weigh(x)
         return x * weights
+
+
+class Fire(nn.Module):
+    """Squeeze to few channels, expand by 1x1 and 3x3 side by side (Iandola et al., 2016)."""
+
+    def __init__(self, channels: int, squeezed: int, after: int) -> None:
+        super().__init__()
+        self.squeeze = convolution(channels, squeezed, kernel=1, stride=1, activation="relu")
+        self.narrow = convolution(squeezed, after, kernel=1, stride=1, activation="relu")
+        self.broad = convolution(squeezed, after, kernel=3, stride=1, activation="relu")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`(N, C, H, W)` to twice `after` channels."""
+        squeezed = self.squeeze(x)
+        return torch.cat([self.narrow(squeezed), self.broad(squeezed)], dim=1)
+
+
+class Hourglass(nn.Module):
+    """Half the image and back, joined with what was there before (Ronneberger et al., 2015)."""
+
+    def __init__(self, channels: int, inner: int, activation: str) -> None:
+        super().__init__()
+        self.down = convolution(channels, inner, kernel=3, stride=2, activation=activation)
+        self.up = upsampling()
+        self.join = convolution(
+            channels + inner, channels, kernel=1, stride=1, activation=activation
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`x`, `(N, C, H, W)` with even sides, to the same shape."""
+        joined: torch.Tensor = self.join(torch.cat([x, self.up(self.down(x))], dim=1))
+        return joined
+
+
+def upsampling() -> nn.Module:
+    """Twice the height and width."""
+    return nn.Upsample(scale_factor=2, mode="bilinear")
 
 
 def convolution(

@@ -1,111 +1,165 @@
-"""`networks.csv` of a device: whole networks measured on the real thing, one row a network.
+"""Whole networks made of the blocks that are sampled: published ones, and random ones like them."""
 
-Two columns, `signature` (see `nas_ray.graph.signature`) and `latency_ms`.
-"""
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-import csv
-import io
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+import numpy as np
+import torch
+from torch import nn
 
-from nas_ray.errors import DeviceError, TraceError
-from nas_ray.graph import parse_signature
+from nas_ray.graph import Graph, trace
+from nas_ray.measure import blocks
 
-NETWORKS = "networks.csv"
-FEWEST = 2
-#: Two measurements of one network may differ by noise, not by more.
-CONTRADICTION = 0.10
-_COLUMNS = ("signature", "latency_ms")
+#: Images that published networks are scaled to, in pixels.
+RESOLUTIONS = (224, 160, 96, 192, 128)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeasuredNetwork:
-    """A network and how long one inference took; `line` is where a file says so."""
+class Stage:
+    """`depth` inverted bottlenecks; the first of them has the stride."""
 
-    signature: str
-    latency_ms: float
-    line: int = 0
-
-
-def parse_latency_ms(text: str, where: str) -> float:
-    """A latency as a number above 0; DeviceError naming `where` for anything else."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise DeviceError(
-            f"{where}: latency_ms must be a number of milliseconds above 0, but got {text!r}."
-        )
-    return value
+    expansion: int
+    channels: int
+    depth: int
+    stride: int
+    kernel: int = 3
+    fused: bool = False
 
 
-def parse_networks(text: str, path: Path) -> tuple[MeasuredNetwork, ...]:
-    """The networks of `text`, merged; `path` is for messages.
-
-    Raises DeviceError for other columns, a row that cannot be read, and as `merged` does.
-    """
-    reader = csv.reader(io.StringIO(text))
-    header = next(reader, [])
-    if tuple(header) != _COLUMNS:
-        raise DeviceError(
-            f"{path}, line 1: the columns must be {','.join(_COLUMNS)}, but got "
-            f"{','.join(header)}. Make the file with `nas-ray calibrate`."
-        )
-    networks = [_network(fields, reader.line_num, path) for fields in reader if fields]
-    return merged(networks, path)
-
-
-def _network(fields: list[str], line: int, path: Path) -> MeasuredNetwork:
-    where = f"{path}, line {line}"
-    if len(fields) != len(_COLUMNS):
-        raise DeviceError(f"{where}: a row has {len(_COLUMNS)} fields, but got {len(fields)}.")
-    try:
-        parse_signature(fields[0])
-    except TraceError as error:
-        raise DeviceError(f"{where}: {error}") from error
-    return MeasuredNetwork(
-        signature=fields[0], latency_ms=parse_latency_ms(fields[1], where), line=line
-    )
-
-
-def merged(networks: Iterable[MeasuredNetwork], path: Path) -> tuple[MeasuredNetwork, ...]:
-    """Each network once, with the mean of its measurements.
-
-    Raises DeviceError for measurements of one network that contradict each other, and for fewer
-    than two networks.
-    """
-    seen: dict[str, list[MeasuredNetwork]] = {}
-    for network in networks:
-        earlier = seen.setdefault(network.signature, [])
-        for other in earlier:
-            low, high = sorted((other.latency_ms, network.latency_ms))
-            if high > (1 + CONTRADICTION) * low:
-                raise DeviceError(
-                    f"{path}, line {network.line}: {network.latency_ms:g} ms contradicts line "
-                    f"{other.line}, which says {other.latency_ms:g} ms of the same network; they "
-                    f"may differ by {CONTRADICTION:.0%}. Measure it again."
-                )
-        earlier.append(network)
-    if len(seen) < FEWEST:
-        raise DeviceError(
-            f"{path}: a correction needs at least {FEWEST} different measured networks, but got "
-            f"{len(seen)}. Measure more."
-        )
+def _stages(*rows: tuple[int, int, int, int, int]) -> tuple[Stage, ...]:
     return tuple(
-        MeasuredNetwork(
-            signature=key, latency_ms=sum(n.latency_ms for n in same) / len(same), line=same[0].line
-        )
-        for key, same in seen.items()
+        Stage(expansion=e, channels=c, depth=n, stride=s, kernel=k) for e, c, n, s, k in rows
     )
 
 
-def networks_text(networks: Iterable[MeasuredNetwork]) -> str:
-    """The text of a `networks.csv`, which `parse_networks` reads back."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows((network.signature, repr(network.latency_ms)) for network in networks)
-    return file.getvalue()
+#: Sandler et al. (2018), table 2; Tan & Le (2019), table 1.
+MOBILENET_V2 = _stages(
+    (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 32, 3, 2, 3), (6, 64, 4, 2, 3),
+    (6, 96, 3, 1, 3), (6, 160, 3, 2, 3), (6, 320, 1, 1, 3),
+)  # fmt: skip
+EFFICIENTNET_B0 = _stages(
+    (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3),
+)  # fmt: skip
+#: The same with the stages of large images fused, as networks for accelerators have them.
+_EARLY = 3
+
+
+def inverted(
+    stages: tuple[Stage, ...],
+    *,
+    stem: int = 32,
+    widened: int = 1280,
+    classes: int = 1000,
+    activation: str = "relu6",
+    gate: bool = False,
+) -> nn.Module:
+    """Stem, stages of (fused) inverted bottlenecks, 1x1 convolution, head; images of 3 channels."""
+    layers: list[nn.Module] = [
+        blocks.convolution(3, stem, kernel=3, stride=2, activation=activation)
+    ]
+    channels = stem
+    for stage in stages:
+        for n in range(stage.depth):
+            block = blocks.inverted_bottleneck(
+                channels,
+                stage.channels,
+                kernel=stage.kernel,
+                expansion=stage.expansion,
+                stride=stage.stride if n == 0 else 1,
+                activation=activation,
+                fused=stage.fused,
+                gate=gate,
+            )
+            layers.append(block)
+            channels = stage.channels
+    layers.append(blocks.convolution(channels, widened, kernel=1, stride=1, activation=activation))
+    return nn.Sequential(*layers, blocks.head(widened, classes))
+
+
+def _mobilenet_v1() -> nn.Module:
+    """Howard et al. (2017), table 1."""
+    widths = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
+    layers: list[nn.Module] = [blocks.convolution(3, 32, kernel=3, stride=2, activation="relu6")]
+    channels = 32
+    for after, stride in [*widths, *5 * [(512, 1)], (1024, 2), (1024, 1)]:
+        block = blocks.separable(
+            channels,
+            after,
+            kernel=3,
+            stride=stride,
+            activation="relu6",
+            last_activation="relu6",
+        )
+        layers.append(block)
+        channels = after
+    return nn.Sequential(*layers, blocks.head(channels, 1000))
+
+
+def _resnet(*, deep: bool) -> nn.Module:
+    """He et al. (2016), table 1: 18 layers, or 50 with bottlenecks; two blocks a stage."""
+    layers: list[nn.Module] = [
+        blocks.convolution(3, 64, kernel=7, stride=2, activation="relu"),
+        nn.MaxPool2d(3, 2, 1),
+    ]
+    channels = 64
+    for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        after = 4 * width if deep else width
+        for s in (stride, 1):
+            layers.append(
+                blocks.bottleneck(channels, after, inner=width, stride=s)
+                if deep
+                else blocks.basic(channels, after, stride=s)
+            )
+            channels = after
+    return nn.Sequential(*layers, blocks.head(channels, 1000))
+
+
+def _fused_early(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    return tuple(replace(stage, fused=n < _EARLY) for n, stage in enumerate(stages))
+
+
+_PUBLISHED: tuple[Callable[[], nn.Module], ...] = (
+    lambda: inverted(MOBILENET_V2),
+    lambda: inverted(_fused_early(MOBILENET_V2)),
+    lambda: inverted(EFFICIENTNET_B0),
+    lambda: inverted(EFFICIENTNET_B0, activation="silu", gate=True),
+    _mobilenet_v1,
+    lambda: _resnet(deep=False),
+    lambda: _resnet(deep=True),
+)
+
+
+def published_networks() -> Iterator[Graph]:
+    """MobileNets, an EfficientNet and ResNets for each of `RESOLUTIONS`."""
+    for side in RESOLUTIONS:
+        for make in _PUBLISHED:
+            yield _traced(make, side)
+
+
+def random_network(rng: np.random.Generator, channel_multiple: int) -> Graph:
+    """A classifier of four stages of inverted bottlenecks, plain or fused, for 32-224 pixels."""
+
+    def channels(low: int, high: int) -> int:
+        value = np.exp(rng.uniform(np.log(low), np.log(high)))
+        return max(1, round(float(value) / channel_multiple)) * channel_multiple
+
+    stages = tuple(
+        Stage(
+            expansion=int(rng.choice([2, 4, 6])),
+            channels=channels(*widths),
+            depth=int(rng.integers(1, 4)),
+            stride=2 if n else 1,
+            kernel=int(rng.choice([3, 5])),
+            fused=bool(rng.random() < 0.4),
+        )
+        for n, widths in enumerate([(16, 40), (24, 64), (40, 112), (80, 192)])
+    )
+    stem, widened = channels(16, 32), channels(160, 1280)
+    side = int(rng.choice([32, 64, 96, 128, 160, 224]))
+    return _traced(lambda: inverted(stages, stem=stem, widened=widened, classes=100), side)
+
+
+def _traced(make: Callable[[], nn.Module], side: int) -> Graph:
+    with torch.device("meta"):
+        return trace(make(), torch.empty(1, 3, side, side))

@@ -8,7 +8,9 @@ import csv
 import gzip
 import io
 import math
+import os
 import re
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -21,6 +23,7 @@ COLUMNS = ("signature", "latency_ms", "peak_memory_bytes", "weight_bytes", "macs
 OPERATORS = "operators_ms"
 #: Two rows of one subgraph may differ by the noise of a measurement, not by more.
 CONTRADICTION = 0.10
+_SYNC_EVERY_S = 5.0
 _UNIT = re.compile(r"(latency|peak_memory|weight)_(\w+)")
 
 
@@ -71,29 +74,59 @@ def parse_table(text: str, path: Path) -> tuple[Row, ...]:
 
 
 def append_rows(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
-    """Write each of `rows` to the plain file as it comes, flushed, and pass it on."""
-    known = read_text(path) if path.exists() else ",".join((*COLUMNS, OPERATORS)) + "\n"
-    header = known[: known.index("\n")].split(",")
+    """Write each of `rows` to the plain file as it comes, flushed, and pass it on.
+
+    What was flushed outlives this process; that it outlives the machine is made sure of every few
+    seconds and at the end.
+    """
+    header = _ready(path).split(",")
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        synced = time.monotonic()
+        try:
+            for row in rows:
+                values = _fields(row)
+                writer.writerow([values[column] for column in header])
+                file.flush()
+                if time.monotonic() - synced > _SYNC_EVERY_S:
+                    os.fsync(file.fileno())
+                    synced = time.monotonic()
+                yield row
+        finally:
+            os.fsync(file.fileno())
+
+
+def _ready(path: Path) -> str:
+    """The header of the plain file at `path`, once it is there and ends with a whole line."""
     try:
-        path.write_text(known, encoding="utf-8")
+        if not path.exists():
+            write_whole(path, (",".join((*COLUMNS, OPERATORS)) + "\n").encode())
+        known = read_text(path)
+        if len(known.encode()) != path.stat().st_size:
+            write_whole(path, known.encode())
+        path.open("a").close()
     except OSError as error:
         raise DeviceError(
             f"{path}: cannot be written: {error}. Copy the device to a folder of yours and "
             "profile it there."
         ) from error
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        for row in rows:
-            values = _fields(row)
-            writer.writerow([values[column] for column in header])
-            file.flush()
-            yield row
+    return known[: known.index("\n")]
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """`data` as the file at `path`: whoever reads it, now or after a crash, sees all or none."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def pack(folder: Path) -> Path:
     """`measurements.csv` as `.csv.gz`, the same bytes for the same rows; the plain file goes."""
     plain, packed = folder / "measurements.csv", folder / "measurements.csv.gz"
-    packed.write_bytes(gzip.compress(read_text(plain).encode(), 9, mtime=0))
+    write_whole(packed, gzip.compress(read_text(plain).encode(), 9, mtime=0))
     plain.unlink()
     return packed
 
@@ -102,7 +135,7 @@ def unpack(folder: Path) -> Path:
     """The plain file, made from the packed one where it does not exist; ready to be appended to."""
     plain, packed = folder / "measurements.csv", folder / "measurements.csv.gz"
     if not plain.exists() and packed.exists():
-        plain.write_text(read_text(packed), encoding="utf-8")
+        write_whole(plain, read_text(packed).encode())
     return plain
 
 

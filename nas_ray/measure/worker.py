@@ -42,6 +42,12 @@ class Worker:
         self._stop()
         return reason
 
+    def kill(self) -> None:
+        """End the process while another thread waits in `ask`, which then says it crashed."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def _start(self) -> Connection:
         # spawn: a forked child would inherit the locks of torch's threads.
         context = multiprocessing.get_context("spawn")

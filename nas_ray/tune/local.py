@@ -21,21 +21,22 @@ _KEEP_WORKERS = {"idle_worker_killing_time_threshold_ms": 600_000}
 
 
 @contextmanager
-def ray_runtime() -> Iterator[bool]:
+def ray_runtime(address: str | None = None) -> Iterator[bool]:
     """Ray for the length of a search, and whether it was started here; only then it is stopped.
 
-    Connects where RAY_ADDRESS names a cluster (`ray job submit` sets it). A local Ray listens on
-    the loopback address alone and starts no dashboard.
+    Connects to the cluster at `address` ("auto": the one of this machine), or where RAY_ADDRESS
+    names one (`ray job submit` sets it), unless `address` is "local". A local Ray listens on the
+    loopback address alone and starts no dashboard.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     if ray.is_initialized():
         yield False
         return
-    on_cluster = "RAY_ADDRESS" in os.environ
+    on_cluster = address != "local" if address else "RAY_ADDRESS" in os.environ
     with nullcontext() if on_cluster else _loopback_only():
         if on_cluster:
-            ray.init(logging_level=logging.ERROR)
+            ray.init(address=address, logging_level=logging.ERROR)
         else:
             ray.init(
                 address="local",

@@ -1,0 +1,52 @@
+"""The parallelism factor, seen in measurements: costs over channel counts that rise in steps.
+
+An accelerator that works on P channels at a time takes as long for kP + 1 channels as for
+(k + 1)P: its cost jumps from kP to kP + 1 and nowhere else. A candidate P is judged by two
+shares, as a search is by precision and recall: how much of all that jumps does so at a multiple
+of P (the true P: all, 2P: half, a straight line: 1/P), and at how many of its multiples there is a
+jump (the true P: all, P/2: half). Neither asks that costs never fall, and both look at single
+jumps that stand out of the noise, so that a dip spoils two steps and not the sum.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nas_ray.estimate.features import Array
+
+#: Periods that are looked for; of 2 and 3 a straight line has too much.
+CANDIDATES = range(4, 65)
+#: Channel counts of a sweep: each candidate has two multiples inside, and what follows them.
+CHANNELS = tuple(range(1, 131))
+#: The harmonic mean of both shares; 2P and P/2 reach 0.67, a straight line 0.4.
+_LEAST_AGREEMENT = 0.72
+#: A jump is at least this much, and this many standard deviations of the steps between jumps.
+_LEAST_JUMP = np.log(1.01)
+_SIGNIFICANCE = 3.0
+#: Beyond this many periods a jump is too small, relative to the cost, to be told from noise.
+_PERIODS_SEEN = 10
+
+
+def period(sweeps: Sequence[Array]) -> int | None:
+    """The number of channels that are worked on at a time, or None where no staircase shows.
+
+    Each sweep holds the costs of 1, 2, 3, ... channels (at least 129) of one kind of operator,
+    each for an image of another size. Costs are compared as logarithms: noise weighs the same at
+    every channel count, and the mean over sweeps halves what only one of them shows.
+    """
+    steps = np.diff(np.mean([np.log(sweep) for sweep in sweeps], axis=0))
+    noise = 1.4826 * float(np.median(np.abs(steps - np.median(steps))))
+    jumps = np.where(steps > max(_LEAST_JUMP, _SIGNIFICANCE * noise), steps, 0.0)
+    agreements = [_agreement(jumps[: _PERIODS_SEEN * p], p) for p in CANDIDATES]
+    best = int(np.argmax(agreements))
+    return CANDIDATES[best] if agreements[best] >= _LEAST_AGREEMENT else None
+
+
+def _agreement(jumps: Array, period: int) -> float:
+    """Harmonic mean of: the share of the movement at multiples, of the multiples that jump."""
+    at_multiples = jumps[period - 1 :: period]
+    if not at_multiples.any():
+        return 0.0
+    precision = float(at_multiples.sum() / jumps.sum())
+    recall = float((at_multiples > 0).mean())
+    return 2 * precision * recall / (precision + recall)
