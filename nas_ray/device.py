@@ -30,7 +30,6 @@ from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
 from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
 from nas_ray.measure.table import Row, parse_table, read_text, table_path
 
-
 #: From so many configs on tables are learned, which takes about as long as building 400 networks.
 _WORTH_LEARNING = 1000
 #: Graphs held at once where all networks are built.

@@ -36,7 +36,7 @@ class WithoutData(TorchFunctionMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        super().__init__()
         self._constructors = _device_constructors()
 
     def __torch_function__(
@@ -46,6 +46,8 @@ class WithoutData(TorchFunctionMode):
             target = args[0] if args else (kwargs or {}).get("tensor")
             if isinstance(target, torch.Tensor) and target.is_meta:
                 return target
+        if func in _FILLED and not kwargs and all(type(size) is int for size in args):
+            return torch.empty(args, device="meta")
         if func in self._constructors and (kwargs or {}).get("device") is None:
             return func(*args, **{**(kwargs or {}), "device": "meta"})
         return func(*args, **(kwargs or {}))
@@ -57,4 +59,8 @@ _FILLING: frozenset[Callable[..., Any]] = frozenset(
         *(getattr(nn.init, name) for name in ("kaiming_uniform_", "kaiming_normal_")),
         *(getattr(torch.Tensor, name) for name in ("fill_", "zero_", "uniform_", "normal_")),
     }
+)
+
+_FILLED: frozenset[Callable[..., Any]] = frozenset(
+    (torch.zeros, torch.ones, torch.rand, torch.randn)
 )

@@ -6,6 +6,7 @@ Axes: `N` configs, `K` choices. A choice that is absent from a config has a code
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,12 @@ class Codebook:
     not mean the same network.
     """
 
-    columns: dict[Hashable, dict[Hashable, int]] = field(default_factory=dict)
+    columns: dict[Hashable, dict[type, dict[Hashable, int]]] = field(default_factory=dict)
 
     @property
     def sizes(self) -> Codes:
         """`(K,)`: how many codes each choice has."""
-        return np.array([len(values) + 1 for values in self.columns.values()], dtype=np.int32)
+        return np.array([_count(types) + 1 for types in self.columns.values()], dtype=np.int32)
 
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> Codes:
         """`(K, N)`; raises TypeError for a value that has no hash."""
@@ -55,18 +56,33 @@ class Codebook:
         return codes
 
     def _column(self, key: Hashable, values: Sequence[Hashable]) -> Codes:
-        known = self.columns[key]
-        typed = list(zip(map(type, values), values, strict=True))
-        for value in dict.fromkeys(typed):
-            known.setdefault(value, len(known) + 1)
-        return np.fromiter(map(known.__getitem__, typed), dtype=np.int32, count=len(typed))
+        kinds = dict.fromkeys(map(type, values))
+        if len(kinds) == 1:
+            return self._of_type(key, next(iter(kinds)), values)
+        codes = np.empty(len(values), dtype=np.int32)
+        for kind in kinds:
+            place = [n for n, value in enumerate(values) if type(value) is kind]
+            codes[place] = self._of_type(key, kind, [values[n] for n in place])
+        return codes
+
+    def _of_type(self, key: Hashable, kind: type, values: Sequence[Hashable]) -> Codes:
+        types = self.columns[key]
+        known = types.setdefault(kind, {})
+        for value in dict.fromkeys(values):
+            if value not in known:
+                known[value] = _count(types) + 1
+        return np.fromiter(map(known.__getitem__, values), dtype=np.int32, count=len(values))
+
+
+def _count(types: Mapping[type, Mapping[Hashable, int]]) -> int:
+    return sum(map(len, types.values()))
 
 
 def _ordered(patterns: Mapping[tuple[str, ...], object]) -> bool:
     """Whether there is one order of keys that all configs keep to."""
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for keys in patterns:
-        for before, after in zip(keys, keys[1:], strict=False):
+        for before, after in pairwise(keys):
             sorter.add(after, before)
     try:
         sorter.prepare()

@@ -14,6 +14,10 @@ from nas_ray.estimate.covering import Lines, occurrences
 from nas_ray.estimate.skeleton import Position
 from nas_ray.estimate.tables import Layout, Network, Part, PositionTables, Table
 
+#: A skeleton is rare at a position where fewer networks have shown it.
+_RARE = 8
+_SUPPORT = 3
+
 Rows = NDArray[np.intp]
 Tables = Mapping[Position, PositionTables]
 
@@ -96,26 +100,28 @@ def _unseen(table: Table, entries: NDArray[np.int64], rows: Rows) -> list[int]:
     return [int(n) for n in rows[blank[first]]]
 
 
-def entry_lines(
-    tables: Tables, codes: Codes, sizes: Codes, support: int
-) -> tuple[Lines, NDArray[np.int32]]:
+def entry_lines(tables: Tables, codes: Codes, sizes: Codes) -> tuple[Lines, NDArray[np.int32]]:
     """Lines of table entries for `worth_seeing`, and how often each is still to be seen.
 
-    Each entry is needed `support` times, or as often as a config has it.
+    Once, or `_SUPPORT` times where an entry says that a rare skeleton stands somewhere: choices
+    that explain a few cases by chance do not explain the next ones.
     """
     lines: list[Lines] = [np.zeros((0, codes.shape[1]), dtype=np.int32)]
     # Thing 0 is what a config shows on a line that does not concern it.
-    seen = [np.full(1, support, dtype=np.int32)]
+    wanted = [np.zeros(1, dtype=np.int32)]
+    total = 1
     everywhere = np.arange(codes.shape[1])
     for position in tables.values():
-        concerned = [(position.which, everywhere)]
+        which = position.which
+        shown = np.bincount(which.labels, weights=which.seen)[which.labels]
+        concerned = [(which, everywhere, np.where((shown < _RARE) & (which.seen > 0), _SUPPORT, 1))]
         for layout, rows in _standing(position, codes, sizes):
-            concerned += [(table, rows) for table in layout.tables]
-        for table, rows in concerned:
+            concerned += [(table, rows, np.ones_like(table.seen)) for table in layout.tables]
+        for table, rows, support in concerned:
             line = np.zeros((1, codes.shape[1]), dtype=np.int32)
-            line[0, rows] = table.entries(codes[:, rows], sizes) + sum(map(len, seen))
+            line[0, rows] = table.entries(codes[:, rows], sizes) + total
             lines.append(line)
-            seen.append(table.seen)
+            wanted.append(np.maximum(support - table.seen, 0).astype(np.int32))
+            total += len(table.seen)
     all_lines = np.concatenate(lines)
-    there = occurrences(all_lines, sum(map(len, seen)))
-    return all_lines, np.minimum(np.maximum(support - np.concatenate(seen), 0), there)
+    return all_lines, np.minimum(np.concatenate(wanted), occurrences(all_lines, total))

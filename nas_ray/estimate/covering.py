@@ -8,7 +8,6 @@ shows, a combination of values or an entry of a table; `need` `(T,)` is how ofte
 things is still to be seen.
 """
 
-from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -60,7 +59,7 @@ def worth_seeing(lines: Lines, need: NDArray[np.int32], count: int) -> list[int]
     chosen: list[int] = []
     for _ in range(min(count, len(pool))):
         best = int((need > 0)[near].sum(axis=0).argmax())
-        shown: Sequence[int] = near[:, best]
+        shown = near[:, best]
         if not (need[shown] > 0).any():
             break
         np.subtract.at(need, shown, 1)

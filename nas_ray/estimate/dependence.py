@@ -47,7 +47,7 @@ def _clashes(codes: Codes, values: Values, chosen: set[int]) -> NDArray[np.bool_
     first, second = np.nonzero(np.triu(same & (values[:, None] != values)))
     if not len(first):
         return None
-    differences = (codes[:, first] != codes[:, second]).T
+    differences: NDArray[np.bool_] = (codes[:, first] != codes[:, second]).T
     if not differences.any(axis=1).all():
         raise NoFunctionError
     return differences

@@ -7,8 +7,8 @@ the rest is looked up. What is sure, and what is not:
 - Every pair of values that occurs among the configs asked about occurs in a network that was
   built, and so does every combination of three values among `_SAMPLE` of them (`covering` says
   where there are too many).
-- An entry of a table is used only if a network has shown it; those that occur in the sample, if
-  `_SUPPORT` networks have shown it, or all that there are in the sample.
+- An entry of a table is used only if a network has shown it, and one that puts a rare skeleton
+  somewhere if three have (as far as the sample has so many).
 - `_HELD_OUT` configs drawn from those asked about, and not used for learning, are built as well
   and agree in every subgraph; where one does not, learning goes on with it.
 
@@ -29,9 +29,8 @@ from nas_ray.estimate.covering import combination_lines, occurrences, worth_seei
 from nas_ray.estimate.dependence import NoFunctionError
 from nas_ray.estimate.tables import Learner, Network, TooWideError
 
-_SAMPLE = 4096
-_SUPPORT = 2
-_HELD_OUT = 100
+_SAMPLE = 2048
+_HELD_OUT = 60
 #: Networks are checked again at each request; so many at least.
 _FEWEST_HELD_OUT = 20
 _BATCH = 32
@@ -122,7 +121,7 @@ class LearnedSpace:
         """Build until every table entry that the sample uses was seen often enough."""
         for _ in range(_ROUNDS):
             free = [n for n in sample if _key(codes[:, n]) not in self._networks]
-            lines, need = entry_lines(self._tables(sizes), codes[:, free], sizes, _SUPPORT)
+            lines, need = entry_lines(self._tables(sizes), codes[:, free], sizes)
             chosen = worth_seeing(lines, need, _BATCH)
             if not chosen:
                 return

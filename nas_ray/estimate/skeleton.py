@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
-from nas_ray.graph import Graph, Operator, parse_signature, signature, subgraphs
+from nas_ray.graph import Graph, Operator, parse_signature, signature
 
 _NUMBER = re.compile(r"\d+")
 #: Operator kinds whose weights and multiply-accumulates follow from shapes.
@@ -28,14 +28,14 @@ _NO_WORK = {"reshape", "slice", "transpose"}
 Position = tuple[str, int]
 
 
-def pieces(graph: Graph) -> dict[Position, Graph]:
-    """The pieces of `graph` in execution order; together they hold each operator once.
+def pieces(graph: Graph, parts: Sequence[Graph]) -> dict[Position, Graph]:
+    """The pieces of `graph` in execution order, each one or more of its subgraphs `parts`.
 
     One tensor alone is alive between two of them, so that each can be judged on its own.
     """
     runs: list[list[Operator]] = []
     done = 0
-    for part in subgraphs(graph):
+    for part in parts:
         operators = list(graph.operators[done : done + len(part.operators)])
         if runs and (_may_join(runs[-1], operators) or not _is_clean(graph, done - 1)):
             runs[-1] += operators

@@ -91,9 +91,7 @@ class Learner:
         for label, (skeleton, members) in enumerate(rows.items()):
             which[members] = label
             numbers = np.array([networks[n][position][1] for n in members], dtype=np.int64)
-            layouts.append(
-                self._layout((position, skeleton), codes[:, members], sizes, numbers)
-            )
+            layouts.append(self._layout((position, skeleton), codes[:, members], sizes, numbers))
         table = self._table(position, codes, sizes, which)
         return PositionTables(which=table, layouts=tuple(layouts))
 

@@ -43,7 +43,7 @@ def convolution_shape(
 
 
 def are_alike(first: object, second: object) -> bool:
-    """Whether both are contiguous floating-point tensors of one shape and type, as in a residual sum."""
+    """Whether both are contiguous float tensors of one shape and type, as in a residual sum."""
     return (
         isinstance(first, torch.Tensor)
         and isinstance(second, torch.Tensor)

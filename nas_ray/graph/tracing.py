@@ -87,9 +87,17 @@ def _warned(graph: Graph) -> Graph:
 
 def _own_state(model: nn.Module) -> dict[str, torch.Tensor]:
     """Parameters, then buffers by name; a tied one under each of its names."""
-    state: dict[str, torch.Tensor] = dict(model.named_parameters(remove_duplicate=False))
-    state.update(model.named_buffers(remove_duplicate=False))
-    return state
+    modules = list(model.named_modules(remove_duplicate=False))
+    named = [
+        *((path, vars(module)["_parameters"]) for path, module in modules),
+        *((path, vars(module)["_buffers"]) for path, module in modules),
+    ]
+    return {
+        f"{path}.{name}" if path else name: value
+        for path, values in named
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def _meta_state(own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
