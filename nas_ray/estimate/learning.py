@@ -33,6 +33,9 @@ _SAMPLE = 2048
 _HELD_OUT = 60
 #: Networks are checked again at each request; so many at least.
 _FEWEST_HELD_OUT = 20
+#: Networks built a second time at each request, and the configs they and the held-out are among.
+_AGAIN = 5
+_LOOKED_AT = 5000
 _BATCH = 32
 #: Of the configs asked about at most this share is built.
 _LARGEST_SHARE = 0.5
@@ -135,10 +138,17 @@ class LearnedSpace:
         rng: np.random.Generator,
         limit: int,
     ) -> bool:
-        """Whether networks that were not used for learning are what the tables say."""
+        """Whether networks that were not used for learning are what the tables say.
+
+        Some that were used are built again too, perhaps after a while: the space may have changed.
+        """
+        drawn = [int(n) for n in rng.permutation(len(configs))]
+        known = [n for n in drawn[:_LOOKED_AT] if _key(codes[:, n]) in self._networks]
+        for n in known[:_AGAIN]:
+            if self._look(configs[n]) != self._networks[_key(codes[:, n])]:
+                raise NotLearnedError("one config, two networks")
         count = max(_FEWEST_HELD_OUT, _HELD_OUT - self._held_out)
-        rows = [int(n) for n in rng.permutation(len(configs))[: 2 * count]]
-        rows = [n for n in rows if _key(codes[:, n]) not in self._networks][:count]
+        rows = [n for n in drawn[:_LOOKED_AT] if _key(codes[:, n]) not in self._networks][:count]
         self._see(configs, codes, rows, limit)
         if any(self._networks[_key(codes[:, n])] != composition.network(n) for n in rows):
             self._held_out = 0

@@ -2,7 +2,7 @@
 
 import gc
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +41,8 @@ class _Memory:
     """A learned space and the costs of its pieces on one accelerator."""
 
     def __init__(self, space: Buildable, hardware: Hardware) -> None:
-        self.space = ref(space)
+        # A space that cannot be held weakly is held: few are.
+        self.space: Callable[[], Buildable | None] = _weakly(space)
         self.hardware = hardware
         self.pieces: dict[Part, PieceCost] = {}
         self.learned = LearnedSpace(self._look)
@@ -81,11 +82,12 @@ def look_up(
     building one of them raises.
     """
     memory = _taken(space, hardware)
-    try:
-        with _garbage_kept():
-            return _costs(memory.learned.compositions(configs), memory, estimator)
-    finally:
-        _remember(memory)
+    with _garbage_kept():
+        columns = _costs(memory.learned.compositions(configs), memory, estimator)
+    _REMEMBERED[id(space), hardware.name] = memory
+    while len(_REMEMBERED) > _SPACES:
+        _REMEMBERED.popitem(last=False)
+    return columns
 
 
 def _costs(
@@ -113,6 +115,13 @@ def _costs(
         "weight_bytes": weight[composition.ids].sum(axis=1),
         "macs": macs[composition.ids].sum(axis=1),
     }
+
+
+def _weakly(space: Buildable) -> Callable[[], Buildable | None]:
+    try:
+        return ref(space)
+    except TypeError:
+        return lambda: space
 
 
 def _piece_cost(part: Part, hardware: Hardware) -> PieceCost:
@@ -156,12 +165,6 @@ def _taken(space: Buildable, hardware: Hardware) -> _Memory:
     ):
         return _Memory(space, hardware)
     return memory
-
-
-def _remember(memory: _Memory) -> None:
-    _REMEMBERED[id(memory.space()), memory.hardware.name] = memory
-    while len(_REMEMBERED) > _SPACES:
-        _REMEMBERED.popitem(last=False)
 
 
 @contextmanager
