@@ -5,16 +5,18 @@ choices. A few hundred networks are built and traced; from them tables are learn
 the rest is looked up. What is sure, and what is not:
 
 - Every pair of values that occurs among the configs asked about occurs in a network that was
-  built, and so does every combination of three values among `_SAMPLE` of them (`covering` says
-  where there are too many).
+  built, and so does every combination of three values among `_SAMPLE` of them. With more than 30
+  choices only pairs are covered, and choices of too many combinations (`covering`) not together.
 - An entry of a table is used only if a network has shown it, and one that puts a rare skeleton
   somewhere if three have (as far as the sample has so many).
 - `_HELD_OUT` configs drawn from those asked about, and not used for learning, are built as well
   and agree in every subgraph; where one does not, learning goes on with it.
 
-What can be missed is a dependence on four or more choices together that shows itself in less than
-about 3 of `_HELD_OUT` configs (with 95 % confidence). Whoever must be certain about one config
-asks for it alone: then it is built.
+This is evidence, not proof. A dependence on four or more choices together may not have been seen
+at all, one on fewer may have been seen and put down to the wrong choices. With 95 % confidence
+either would concern less than about 3 in `_HELD_OUT` of the configs asked about. The same holds
+for a config that cannot be built, and for weights shared, only at such a combination. Whoever
+must be certain about one config asks for it alone: then it is built.
 """
 
 from collections.abc import Callable, Mapping, Sequence
