@@ -6,11 +6,12 @@ there is a `networks.csv` too, whole networks were measured, and they correct ev
 """
 
 import gzip
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 
 from nas_ray.errors import DeviceError, nearest
+from nas_ray.estimate.building import Buildable, traced
 from nas_ray.estimate.calibrated import calibrated
 from nas_ray.estimate.correction import Correction
 from nas_ray.estimate.cost import Cost, SubgraphCost
@@ -25,21 +27,18 @@ from nas_ray.estimate.estimator import Estimator, SubgraphLatency
 from nas_ray.estimate.hardware import Hardware, read_hardware
 from nas_ray.estimate.interval import calibrate
 from nas_ray.estimate.latency import Accuracy, fit
+from nas_ray.estimate.learning import NotLearnedError
+from nas_ray.estimate.lookup import look_up
 from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
 from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
 from nas_ray.measure.network_table import NETWORKS, parse_networks
 from nas_ray.measure.table import Row, parse_table, read_text, table_path
 from nas_ray.measure.this_machine import own_folder, warn_elsewhere
 
-
-class Buildable(Protocol):
-    """What a search space must offer to be estimated."""
-
-    def build(self, config: Mapping[str, Any]) -> nn.Module:
-        """The network of `config`."""
-
-    def example_input(self, config: Mapping[str, Any]) -> torch.Tensor:
-        """An input of that network with batch 1."""
+#: From so many configs on tables are learned, which takes about as long as building 400 networks.
+_WORTH_LEARNING = 1000
+#: Graphs held at once where all networks are built.
+_BATCH = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,7 @@ class Device:
         """Cost of a traced network."""
         parts = [(signature(part), part) for part in subgraphs(graph)]
         latencies = self._estimator.latencies(dict(parts))
-        latency_ms, upper_ms = self._estimator.network_ms((key for key, _ in parts), latencies)
+        latency_ms, upper_ms = self._estimator.network_ms([key for key, _ in parts], latencies)
         rows = tuple(self._row(key, part, latencies[key]) for key, part in parts)
         return Cost(
             latency_ms=latency_ms,
@@ -101,22 +100,35 @@ class Device:
         """Costs of many configs of `space`, one row a config in their order.
 
         Columns: latency_ms, latency_ms_upper, peak_memory_bytes, weight_bytes, macs. Networks are
-        built without data, and each different subgraph of all of them is predicted once.
+        built without data. Of many configs only some hundred are built, and the rest is looked up
+        in tables learned from those; `nas_ray.estimate.learning` says how sure that is. Where a
+        network is not a function of a few choices at each place, all are built.
         """
-        graphs = [_traced(space, config) for config in configs]
+        listed = list(configs)
+        if len(listed) >= _WORTH_LEARNING:
+            with suppress(NotLearnedError):
+                found = look_up(space, listed, self.hardware, self._estimator)
+                return pd.DataFrame(found)
+        rows = [row for few in _batches(listed) for row in self._built_rows(space, few)]
+        columns = ["latency_ms", "latency_ms_upper", "peak_memory_bytes", "weight_bytes", "macs"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _built_rows(
+        self, space: Buildable, configs: Iterable[Mapping[str, Any]]
+    ) -> list[tuple[float, ...]]:
+        """A row for each config, all of them built; each different subgraph is predicted once."""
+        graphs = [traced(space, config) for config in configs]
         keyed = [[(signature(part), part) for part in subgraphs(graph)] for graph in graphs]
         latencies = self._estimator.latencies(dict(pair for parts in keyed for pair in parts))
-        rows = [
+        return [
             (
-                *self._estimator.network_ms((key for key, _ in parts), latencies),
+                *self._estimator.network_ms([key for key, _ in parts], latencies),
                 peak_memory_bytes(graph, self.hardware),
                 weight_bytes(graph, self.hardware),
                 graph.macs,
             )
             for graph, parts in zip(graphs, keyed, strict=True)
         ]
-        columns = ["latency_ms", "latency_ms_upper", "peak_memory_bytes", "weight_bytes", "macs"]
-        return pd.DataFrame(rows, columns=columns)
 
     def _row(self, key: str, part: Graph, latency: SubgraphLatency) -> SubgraphCost:
         return SubgraphCost(
@@ -239,10 +251,9 @@ def _fitted(
     )
 
 
-def _traced(space: Buildable, config: Mapping[str, Any]) -> Graph:
-    with torch.device("meta"):
-        network, example_input = space.build(config), space.example_input(config)
-    return trace(network, example_input)
+def _batches(configs: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
+    for start in range(0, len(configs), _BATCH):
+        yield configs[start : start + _BATCH]
 
 
 def _warnings(graph: Graph, rows: Iterable[SubgraphCost]) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """A fitted device: subgraphs in, latency and its bound out, each different one predicted once."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas_ray.estimate.correction import Correction
-from nas_ray.estimate.interval import Calibration
+from nas_ray.estimate.features import Array
+from nas_ray.estimate.interval import Calibration, ordered_sum
 from nas_ray.estimate.latency import LatencyModel
 from nas_ray.graph import Graph
 
@@ -52,15 +53,31 @@ class Estimator:
         return {key: self.known[key] for key in parts}
 
     def network_ms(
-        self, keys: Iterable[str], latencies: Mapping[str, SubgraphLatency]
+        self, keys: Sequence[str], latencies: Mapping[str, SubgraphLatency]
     ) -> tuple[float, float]:
         """Latency of the network that consists of subgraphs `keys`, and its upper bound."""
-        counts = Counter(keys)
-        total = sum(latencies[key].latency_ms * n for key, n in counts.items())
+        number = {key: n for n, key in enumerate(dict.fromkeys(keys))}
+        ids = np.array([[number[key] for key in keys]], dtype=np.int32)
+        latency_ms, upper_ms = self.networks_ms(ids, [latencies[key] for key in number])
+        return float(latency_ms[0]), float(upper_ms[0])
+
+    def networks_ms(
+        self, ids: NDArray[np.int32], latencies: Sequence[SubgraphLatency]
+    ) -> tuple[Array, Array]:
+        """`network_ms` of many networks at once: latencies and upper bounds, both `(N,)`.
+
+        A row of `ids` `(N, P)` has the places in `latencies` of a network's subgraphs, in any
+        order, and -1 where none is left. The numbers are those of `network_ms` to the last bit.
+        """
+        ordered = np.sort(ids, axis=1)
+        times = _occurrences(ordered)
+        # The last place is where -1 points.
+        known_ms = np.array([*(part.latency_ms for part in latencies), 0.0])
+        margin_ms = np.array([*(part.margin_ms for part in latencies), 0.0])
+        total = ordered_sum(known_ms[ordered] * times)
         if self.correction is not None:
             return total, total * self.correction.upper_factor
-        margins = np.array([latencies[key].margin_ms * n for key, n in counts.items()])
-        return total, self.calibration.upper_ms(total, margins)
+        return total, self.calibration.upper_ms(total, margin_ms[ordered] * times)
 
     def _predict(self, keys: Sequence[str], parts: Mapping[str, Graph]) -> None:
         latency_ms, outside = self.model.predict_ms([parts[key] for key in keys])
@@ -79,3 +96,13 @@ class Estimator:
         corrected_ms = self.correction.apply([parts[key] for key in keys], base_ms)
         for key, latency_ms in zip(keys, corrected_ms, strict=True):
             self.known[key] = replace(self.known[key], latency_ms=float(latency_ms))
+
+
+def _occurrences(ordered: NDArray[np.int32]) -> NDArray[np.int32]:
+    """`(N, P)`: how often each id of a sorted row occurs, at its last place; 0 before."""
+    times = np.ones(ordered.shape, dtype=np.int32)
+    for n in range(1, ordered.shape[1]):
+        again = ordered[:, n] == ordered[:, n - 1]
+        times[again, n] += times[again, n - 1]
+        times[again, n - 1] = 0
+    return times

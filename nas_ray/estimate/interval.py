@@ -34,13 +34,25 @@ class Calibration:
         margins = self.margins[np.searchsorted(self.edges_ms, latency_ms)]
         return latency_ms * np.expm1(margins * np.where(outside, _OUTSIDE, 1.0))
 
-    def upper_ms(self, latency_ms: float, margins_ms: Array) -> float:
-        """Upper end for a network of `latency_ms`.
+    def upper_ms(self, latency_ms: Array, margins_ms: Array) -> Array:
+        """Upper ends `(N,)` for networks of `latency_ms` `(N,)`.
 
-        `margins_ms` are those of its different subgraphs, each already times its occurrences.
+        `margins_ms` `(N, P)` are those of their different subgraphs, each already times its
+        occurrences; places left over hold 0.
         """
-        spread = float(np.sqrt(np.square(margins_ms).sum()))
-        return (latency_ms + spread) * float(np.exp(self.additivity))
+        spread = np.sqrt(ordered_sum(np.square(margins_ms)))
+        return np.asarray((latency_ms + spread) * np.exp(self.additivity))
+
+
+def ordered_sum(values: Array) -> Array:
+    """`(N,)` sums of the rows of `values` `(N, P)` >= 0, smallest first.
+
+    To the last bit the same whatever the order in a row and however many zeros are in it.
+    """
+    total: Array = np.zeros(values.shape[:-1])
+    for column in np.moveaxis(np.sort(values), -1, 0):
+        total = total + column
+    return total
 
 
 def calibrate(residuals: Array, predicted_ms: Array, additivity: float) -> Calibration:
