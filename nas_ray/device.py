@@ -6,35 +6,37 @@ there is a `networks.csv` too, whole networks were measured, and they correct ev
 """
 
 import gzip
+import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
-from nas_ray.errors import DeviceError, nearest
+from nas_ray.errors import DeviceError, TraceError, nearest
 from nas_ray.estimate.building import Buildable, traced
 from nas_ray.estimate.calibrated import calibrated
 from nas_ray.estimate.correction import Correction
 from nas_ray.estimate.cost import Cost, SubgraphCost
 from nas_ray.estimate.estimator import Estimator, SubgraphLatency
+from nas_ray.estimate.fitting import Accuracy, Fit, fit, packed, unpacked
 from nas_ray.estimate.hardware import Hardware, read_hardware
-from nas_ray.estimate.interval import calibrate
-from nas_ray.estimate.latency import Accuracy, fit
 from nas_ray.estimate.learning import NotLearnedError
 from nas_ray.estimate.lookup import look_up
 from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
+from nas_ray.estimate.samples import Measured
 from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
 from nas_ray.measure.network_table import NETWORKS, parse_networks
 from nas_ray.measure.table import Row, parse_table, read_text, table_path
 from nas_ray.measure.this_machine import own_folder, warn_elsewhere
 
+#: The regression on a table, kept beside it.
+FITTED = "fitted.npz"
 #: From so many configs on tables are learned, which takes about as long as building 400 networks.
 _WORTH_LEARNING = 1000
 #: Graphs held at once where all networks are built.
@@ -45,13 +47,13 @@ _BATCH = 500
 class Device:
     """An accelerator that networks can be estimated for.
 
-    `packed_table` is the measurement table, compressed: a device that travels to another process
-    is small, and is fitted there at its first estimate, once a process. `packed_networks` are
-    whole networks measured on the real thing, or empty.
+    `packed_fit` is the regression on its table as the bytes of an `.npz` file: a device that
+    travels to another process is small and needs no fitting there. `packed_networks` are whole
+    networks measured on the real thing, or empty.
     """
 
     hardware: Hardware
-    packed_table: bytes
+    packed_fit: bytes
     packed_networks: bytes = b""
 
     @property
@@ -61,8 +63,8 @@ class Device:
 
     @property
     def accuracy(self) -> Accuracy:
-        """Cross-validated accuracy of the latency regression on subgraphs it has not seen."""
-        return self._estimator.model.accuracy
+        """Cross-validated accuracy of the latency regression on rows of the table, held out."""
+        return _unpacked(self.packed_fit, self.hardware).accuracy
 
     @property
     def correction(self) -> Correction | None:
@@ -146,12 +148,12 @@ class Device:
 
     @property
     def _estimator(self) -> Estimator:
-        return _fitted(
-            self.packed_table,
-            self.hardware.parallelism_factor,
-            self.hardware.additivity,
-            self.packed_networks,
-        )
+        key = (self.packed_fit, self.packed_networks, repr(self.hardware))
+        if key not in _ESTIMATORS:
+            if len(_ESTIMATORS) >= _ESTIMATORS_AT_MOST:
+                _ESTIMATORS.pop(next(iter(_ESTIMATORS)))
+            _ESTIMATORS[key] = _made_estimator(self)
+        return _ESTIMATORS[key]
 
 
 def load_device(name_or_path: str | Path) -> Device:
@@ -168,9 +170,7 @@ def load_device(name_or_path: str | Path) -> Device:
             f"{name_or_path}`."
         )
     warn_elsewhere(hardware.name, hardware.measure)
-    text = read_text(path)
-    parse_table(text, path)
-    device = Device(hardware=hardware, packed_table=gzip.compress(text.encode(), 6, mtime=0))
+    device = Device(hardware=hardware, packed_fit=_fitted(folder, path, hardware))
     networks = folder / NETWORKS
     return with_networks(device, read_text(networks), networks) if networks.exists() else device
 
@@ -227,27 +227,71 @@ def device_folder(name_or_path: str | Path) -> Path:
     )
 
 
-@lru_cache(maxsize=8)
-def _fitted(
-    packed_table: bytes, parallelism_factor: int, additivity: float, packed_networks: bytes
-) -> Estimator:
-    if packed_networks:
-        measured = parse_networks(gzip.decompress(packed_networks).decode(), Path(NETWORKS))
-        return calibrated(
-            _fitted(packed_table, parallelism_factor, additivity, b""),
-            [parse_signature(network.signature) for network in measured],
-            [network.latency_ms for network in measured],
+def as_measured(rows: Iterable[Row]) -> list[Measured]:
+    """Rows of a table as what a regression is fitted to. Raises DeviceError for a bad signature."""
+    found = []
+    for row in rows:
+        try:
+            graph = parse_signature(row.signature)
+        except TraceError as error:
+            raise DeviceError(
+                f"a row of the table cannot be read: {error} Delete it, or make the table anew "
+                "with `nas-ray profile`."
+            ) from error
+        found.append(
+            Measured(graph=graph, latency_ms=row.latency_ms, operators_ms=row.operators_ms)
         )
-    rows: Sequence[Row] = parse_table(gzip.decompress(packed_table).decode(), Path("table"))
-    model = fit(
-        [parse_signature(row.signature) for row in rows],
-        np.array([row.latency_ms for row in rows]),
-        parallelism_factor,
+    return found
+
+
+def _fitted(folder: Path, path: Path, hardware: Hardware) -> bytes:
+    """The regression on the table at `path`: kept from before in `folder`, or fitted now."""
+    text = read_text(path)
+    key = _fit_key(text, hardware)
+    kept = folder / FITTED
+    data = kept.read_bytes() if kept.exists() else b""
+    if data and unpacked(data, key, hardware) is not None:
+        return data
+    data = packed(fit(as_measured(parse_table(text, path)), hardware), key)
+    # A folder that cannot be written, as where packages are installed, is fitted anew each time.
+    with suppress(OSError):
+        partial = folder / f".{FITTED}.{os.getpid()}"
+        partial.write_bytes(data)
+        partial.replace(kept)
+    return data
+
+
+def _fit_key(text: str, hardware: Hardware) -> str:
+    """What a regression depends on: the table, and the part of the profile that describes work."""
+    work = (
+        *(hardware.parallelism_factor, hardware.macs_per_cycle, hardware.clock_hz),
+        *(hardware.weight_bytes, hardware.activation_bytes, hardware.additivity),
+        *(hardware.array, sorted(hardware.memories.items())),
     )
-    return Estimator(
-        model=model,
-        calibration=calibrate(model.residuals, model.predicted_ms, additivity),
-        measured={row.signature: row.latency_ms for row in rows},
+    return hashlib.sha256(f"{work!r}\n{text}".encode()).hexdigest()
+
+
+def _unpacked(packed_fit: bytes, hardware: Hardware) -> Fit:
+    found = unpacked(packed_fit, None, hardware)
+    if found is None:
+        raise DeviceError("the regression of this device was made by another version of nas_ray.")
+    return found
+
+
+_ESTIMATORS: dict[tuple[bytes, bytes, str], Estimator] = {}
+_ESTIMATORS_AT_MOST = 8
+
+
+def _made_estimator(device: Device) -> Estimator:
+    found = _unpacked(device.packed_fit, device.hardware)
+    estimator = Estimator(model=found.model, calibration=found.calibration)
+    if not device.packed_networks:
+        return estimator
+    measured = parse_networks(gzip.decompress(device.packed_networks).decode(), Path(NETWORKS))
+    return calibrated(
+        estimator,
+        [parse_signature(network.signature) for network in measured],
+        [network.latency_ms for network in measured],
     )
 
 

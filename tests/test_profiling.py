@@ -21,7 +21,7 @@ from nas_ray.measure.backends import read_settings
 from nas_ray.measure.table import read_table, table_path
 from nas_ray.measure.workers import local_workers
 from nas_ray.profiling import Budget, loop, profile
-from nas_ray.profiling.starting import starting_subgraphs
+from nas_ray.profiling.starting import starting_samples
 
 MULTIPLE = 8
 SEED = 4
@@ -76,7 +76,7 @@ def place(tmp_path):
 
 
 def samples(count):
-    stream = starting_subgraphs(SEED, MULTIPLE)
+    stream = starting_samples(SEED, MULTIPLE)
     return [next(stream) for _ in range(count)]
 
 

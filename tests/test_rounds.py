@@ -20,14 +20,14 @@ from nas_ray.profiling import Budget, loop, profile
 from nas_ray.profiling.adaptive import around_the_worst
 from nas_ray.profiling.regression import held_out_errors
 from nas_ray.profiling.report import check_networks, random_networks
-from nas_ray.profiling.starting import Networks, starting_subgraphs
+from nas_ray.profiling.starting import Networks, starting_samples
 
 MULTIPLE = 8
 SEED = 4
 
 
 def samples(count):
-    stream = starting_subgraphs(SEED, MULTIPLE)
+    stream = starting_samples(SEED, MULTIPLE)
     return [next(stream) for _ in range(count)]
 
 
@@ -126,7 +126,7 @@ def test_a_space_gives_a_quarter_of_the_first_samples():
     def draw(rng):
         return random_network(rng, 32)
 
-    stream = starting_subgraphs(0, 32, Networks(name="mine", draw=draw))
+    stream = starting_samples(0, 32, Networks(name="mine", draw=draw))
     keys = [next(stream) for _ in range(80)]
     rng = np.random.default_rng([0, 1])
     own = {signature(part) for _ in range(40) for part in subgraphs(draw(rng))}

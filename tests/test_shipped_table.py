@@ -12,7 +12,7 @@ from nas_ray.device import device_folder, list_devices, load_device
 from nas_ray.graph import parse_signature, signature, trace
 from nas_ray.measure.backends import backend_of, measure_network, read_settings
 from nas_ray.measure.table import Row, read_table, table_path
-from nas_ray.profiling.starting import starting_subgraphs
+from nas_ray.profiling.starting import starting_samples
 from search_spaces import classification
 
 #: Kinds whose MACs the compiler counts as we do; it also counts pooling and means.
@@ -63,7 +63,7 @@ def test_the_arithmetic_the_compiler_counted_is_ours(rows, graphs):
 def test_the_rows_are_the_samples_that_source_md_says_they_are(folder, rows):
     """The first 200 of them: all would take half a minute."""
     factor = load_device(folder).hardware.parallelism_factor
-    samples = islice(starting_subgraphs(SEED_OF_TABLES, factor), 200)
+    samples = islice(starting_samples(SEED_OF_TABLES, factor), 200)
     assert [row.signature for row in rows[:200]] == list(samples)
 
 

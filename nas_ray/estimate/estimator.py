@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray.estimate.correction import Correction
-from nas_ray.estimate.features import Array
 from nas_ray.estimate.interval import Calibration, ordered_sum
 from nas_ray.estimate.latency import LatencyModel
+from nas_ray.estimate.operator_table import Array
 from nas_ray.graph import Graph
 
 #: Different subgraphs remembered; about 100 MB.
@@ -27,14 +27,10 @@ class SubgraphLatency:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimator:
-    """`measured` maps signatures of the table to latencies: what was measured is not predicted.
-
-    `correction` is there where whole networks were measured on the real thing.
-    """
+    """`correction` is there where whole networks were measured on the real thing."""
 
     model: LatencyModel
     calibration: Calibration
-    measured: Mapping[str, float]
     known: dict[str, SubgraphLatency] = field(default_factory=dict)
     correction: Correction | None = None
 
@@ -43,12 +39,7 @@ class Estimator:
         if len(self.known) > _MEMORY_LIMIT:
             self.known.clear()
         new = [key for key in parts if key not in self.known]
-        self._predict([key for key in new if key not in self.measured], parts)
-        for key in new:
-            if key in self.measured:
-                self.known[key] = SubgraphLatency(
-                    latency_ms=self.measured[key], margin_ms=0.0, outside=False
-                )
+        self._predict(new, parts)
         self._correct(new, parts)
         return {key: self.known[key] for key in parts}
 

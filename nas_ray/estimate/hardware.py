@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_ray.errors import DeviceError
+from nas_ray.estimate.array import Array
 from nas_ray.estimate.staging import Staging
 
 
@@ -28,7 +29,8 @@ class Hardware:
     begin at multiples of `alignment_bytes`; those inside the network have their channels padded
     to `channel_multiple`. `is_depth_first` and `writes_in_place` say in which order operators run
     and whether some write over their inputs (see `ordering.py`); if not, as the graph has it.
-    `staging` says which weights are copied beside the activations; None: none are.
+    `staging` says which weights are copied beside the activations; None: none are. `array` is how
+    outputs are made block by block; None: nobody knows.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Hardware:
     is_depth_first: bool = False
     writes_in_place: bool = False
     staging: Staging | None = None
+    array: Array | None = None
 
 
 def read_hardware(path: Path) -> Hardware:
@@ -80,6 +83,7 @@ def read_hardware(path: Path) -> Hardware:
         is_depth_first=_flag(path, document, "is_depth_first"),
         writes_in_place=_flag(path, document, "writes_in_place"),
         staging=_staging(path, document),
+        array=_array(path, document),
     )
 
 
@@ -98,6 +102,28 @@ def _staging(path: Path, document: Mapping[str, Any]) -> Staging | None:
     section = _value(path, document, "staging", dict)
     types = {field.name: int if field.type is int else float for field in fields(Staging)}
     return Staging(**{key: _positive(path, section, key, kind) for key, kind in types.items()})
+
+
+def _array(path: Path, document: Mapping[str, Any]) -> Array | None:
+    if "array" not in document:
+        return None
+    section = _value(path, document, "array", dict)
+    values: dict[str, Any] = {}
+    for field in fields(Array):
+        if field.type in {int, float}:
+            values[field.name] = _at_least_0(path, section, field.name, field.type)
+        else:
+            values[field.name] = _tuples(path, field.name, _value(path, section, field.name, list))
+    return Array(**values)
+
+
+def _tuples(path: Path, key: str, value: Any) -> Any:
+    """Lists of ints above 0, or lists of those, as tuples."""
+    if isinstance(value, list) and value:
+        return tuple(_tuples(path, key, one) for one in value)
+    if type(value) is int and value > 0:
+        return value
+    raise DeviceError(f"{path}: {key} in [array] must hold ints above 0, but got {value!r}.")
 
 
 def _memory(path: Path, values: Mapping[str, Any]) -> Memory:

@@ -1,11 +1,12 @@
-"""How far above its estimate a network's latency may lie, in 95 of 100 cases.
+"""How far above its estimate a latency may lie, in 95 of 100 cases.
 
-Split conformal prediction on subgraphs: the table's own rows, each predicted by a model that had
-not seen it, are sorted into bins by predicted latency (short subgraphs are predicted worse), and
-the 95 % quantile of measured / predicted in a bin bounds a subgraph of that size. A network adds
-up subgraphs: the margins of different ones add like independent errors, in squares; a subgraph
-that occurs several times is wrong by the same factor each time, so its margins add plainly. What
-the sum itself leaves out (a compiler that joins two subgraphs) is one factor a device.
+Split conformal prediction (Vovk et al., 2005) on held-out rows of the table. Subgraphs are sorted
+into bins by predicted latency, because short ones are predicted worse; the 95 % quantile of
+measured / predicted in a bin is the margin of a subgraph of that size. A network adds subgraphs
+up: margins of different ones add like independent errors, in squares; a subgraph that occurs
+several times is wrong by the same factor each time, so its margins add plainly. What that sum gets
+wrong (errors that are not independent, a bias) is one factor, the 95 % quantile of error / sum of
+margins over the whole networks in the table.
 """
 
 from dataclasses import dataclass
@@ -13,20 +14,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_ray.estimate.features import Array
+from nas_ray.estimate.operator_table import Array
 
 LEVEL = 0.95
 _BINS = 8
+_FEWEST_IN_A_BIN = 100
+_FEWEST_NETWORKS = 40
 #: A subgraph outside the table's range gets its margin this many times.
 _OUTSIDE = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """`edges_ms` `(B - 1,)` between bins of predicted latency, `margins` `(B,)` in logarithms."""
+    """`edges_ms` `(B - 1,)` between bins of predicted latency, `margins` `(B,)` in logarithms.
+
+    `network_factor` is by what the joined margins of a network are multiplied, and `additivity`
+    a factor in logarithms on top, where a table has no networks to learn the first from.
+    """
 
     edges_ms: Array
     margins: Array
+    network_factor: float
     additivity: float
 
     def margin_ms(self, latency_ms: Array, outside: NDArray[np.bool_]) -> Array:
@@ -38,10 +46,12 @@ class Calibration:
         """Upper ends `(N,)` for networks of `latency_ms` `(N,)`.
 
         `margins_ms` `(N, P)` are those of their different subgraphs, each already times its
-        occurrences; places left over hold 0.
+        occurrences; places left over hold 0. A network of one subgraph has the margin of that.
         """
         spread = np.sqrt(ordered_sum(np.square(margins_ms)))
-        return np.asarray((latency_ms + spread) * np.exp(self.additivity))
+        is_one = (margins_ms > 0).sum(axis=-1) <= 1
+        joined = (latency_ms + spread * self.network_factor) * np.exp(self.additivity)
+        return np.asarray(np.where(is_one, latency_ms + spread, joined))
 
 
 def ordered_sum(values: Array) -> Array:
@@ -55,16 +65,30 @@ def ordered_sum(values: Array) -> Array:
     return total
 
 
-def calibrate(residuals: Array, predicted_ms: Array, additivity: float) -> Calibration:
-    """Bins and margins from `residuals` `(N,)` = log(measured / predicted) of unseen rows."""
-    bins = max(1, min(_BINS, len(residuals) // 100))
+def calibrate(
+    measured_ms: Array, predicted_ms: Array, row: NDArray[np.intp], additivity: float
+) -> Calibration:
+    """From held-out parts `(G,)` with their latencies; parts of one `row` are one network."""
+    residuals = np.log(measured_ms / predicted_ms)
+    bins = max(1, min(_BINS, len(residuals) // _FEWEST_IN_A_BIN))
     edges = np.quantile(predicted_ms, np.arange(1, bins) / bins)
     place = np.searchsorted(edges, predicted_ms)
-    margins = [_upper_quantile(residuals[place == b]) for b in range(bins)]
-    return Calibration(edges_ms=edges, margins=np.array(margins), additivity=additivity)
+    margins = np.array([_upper_quantile(residuals[place == b]) for b in range(bins)])
+    margins = np.maximum(margins, 0.0)
+    margin_ms = predicted_ms * np.expm1(margins[place])
+    rows = int(row.max()) + 1
+    over = np.bincount(row, measured_ms - predicted_ms, rows)
+    spread = np.sqrt(np.bincount(row, np.square(margin_ms), rows))
+    networks = np.bincount(row, minlength=rows) > 1
+    if networks.sum() < _FEWEST_NETWORKS:
+        factor, extra = 1.0, additivity
+    else:
+        factor = max(0.0, _upper_quantile(over[networks] / np.maximum(spread[networks], 1e-12)))
+        extra = 0.0
+    return Calibration(edges_ms=edges, margins=margins, network_factor=factor, additivity=extra)
 
 
-def _upper_quantile(residuals: Array) -> float:
-    """The conformal quantile: the ceil((n + 1) * level)-th smallest of n, at least 0."""
-    rank = int(np.ceil((len(residuals) + 1) * LEVEL))
-    return max(0.0, float(np.sort(residuals)[min(rank, len(residuals)) - 1]))
+def _upper_quantile(values: Array) -> float:
+    """The conformal quantile: the ceil((n + 1) * level)-th smallest of n."""
+    rank = int(np.ceil((len(values) + 1) * LEVEL))
+    return float(np.sort(values)[min(rank, len(values)) - 1])

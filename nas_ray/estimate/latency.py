@@ -1,146 +1,178 @@
 """Latency of subgraphs, regressed on a measurement table.
 
-`N` rows of the table, `G` graphs asked about. First physics: a non-negative least-squares fit of
-arithmetic and traffic. Then gradient boosting on what is left, log(measured / physics). Each of
-a few models has not seen one fold of the table: their mean is the prediction, and what each says
-about its own unseen fold tells how far off it is. Nothing is kept on disk: fitting takes about
-as long as checking a cache against its table would be worth.
+What is learned is the latency of an operator beside its neighbours; a subgraph takes the sum.
+First a roofline (`roofline.py`), then boosted trees on what is left, log(measured / roofline).
+Where a back-end says what a subgraph takes and not what each operator does, shares are guessed
+from the roofline and then from the regression itself, a few rounds (expectation maximisation).
+
+Axes: `G` graphs, `O` operators, `K` kinds, `B` properties whose range the table covers.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
-from sklearn.ensemble import HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits
 
-from nas_ray.errors import DeviceError
-from nas_ray.estimate.features import Array, features, operator_table, prior_terms
+from nas_ray.estimate.effort import Effort, effort
+from nas_ray.estimate.features import features
+from nas_ray.estimate.hardware import Hardware
+from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable, operator_table
+from nas_ray.estimate.roofline import Roofline, fit_roofline
+from nas_ray.estimate.samples import Samples
+from nas_ray.estimate.trees import Trees, fit_trees
 from nas_ray.graph import Graph
 
-FOLDS = 3
-_FEWEST_ROWS = 30
-#: Work may lie this factor outside the table's range before an estimate counts as a guess. Most
-#: features are logarithms; a plain count must not exceed the table's at all.
-_RANGE_SLACK = 1.1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Accuracy:
-    """Of held-out subgraphs: mean absolute error relative to the table, share within 10 %."""
-
-    mape: float
-    within_10_percent: float
-    subgraphs: int
+#: Rounds of guessing shares where the table has none.
+_ROUNDS = 2
+#: A property may lie this factor outside the table's range before an estimate is a guess.
+_SLACK = 1.1
+_BOUNDED = ("height", "width", "channels_in", "channels", "window", "macs", "weights")
+_DEPTHWISE = KINDS.index("depthwise")
+#: Operators of a kind, after another kind, that take no time in this share of cases are free.
+_MOSTLY = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyModel:
     """A fitted regression.
 
-    `residuals` `(N,)` are log(measured / predicted) of unseen rows, `predicted_ms` `(N,)` the
-    predictions they belong to; `kinds` and the two bounds `(F,)` of the features tell what the
-    table covers.
+    `free` `(K, K + 1)` says which kinds take no time of their own after another (the first column
+    is the beginning of a graph); `low` and `high` `(K, B + 1)` is what the table covers, in
+    logarithms: nothing for a kind it does not have.
     """
 
-    coefficients: Array
-    models: tuple[Any, ...]
-    factor: int
-    residuals: Array
-    predicted_ms: Array
-    kinds: frozenset[str]
+    hardware: Hardware
+    roofline: Roofline
+    trees: Trees
+    free: NDArray[np.bool_]
     low: Array
     high: Array
 
     def predict_ms(self, graphs: Sequence[Graph]) -> tuple[Array, NDArray[np.bool_]]:
         """Latency of each graph, and whether it lies outside what the table covers; both `(G,)`."""
-        if not graphs:
-            return np.zeros(0), np.zeros(0, dtype=np.bool_)
-        prior, x = _inputs(graphs, self.factor, self.coefficients)
-        with _one_thread():
-            correction = np.mean([model.predict(x) for model in self.models], axis=0)
-        outside = ((x < self.low) | (x > self.high)).any(axis=1)
-        unknown = np.array([not _kinds(graph) <= self.kinds for graph in graphs])
-        return prior * np.exp(correction), outside | unknown
+        table = operator_table(graphs)
+        if not len(table):
+            return np.zeros(len(graphs)), np.zeros(len(graphs), dtype=np.bool_)
+        outside = table.total(self._is_outside(table).astype(np.float64)) > 0
+        return table.total(self.operators_ms(table)), outside
 
-    @property
-    def accuracy(self) -> Accuracy:
-        """Cross-validated on the table itself."""
-        error = np.abs(np.exp(-self.residuals) - 1)
-        return Accuracy(
-            mape=float(error.mean()),
-            within_10_percent=float((error <= 0.1).mean()),
-            subgraphs=len(error),
-        )
+    def operators_ms(self, table: OperatorTable) -> Array:
+        """Latency of each operator `(O,)`."""
+        work = _effort(table, self.hardware)
+        rows, guess_ms = _inputs(table, work, self.roofline, self.hardware)
+        latency_ms = guess_ms * np.exp(self.trees.predict(rows))
+        return np.where(_is_free(table, self.free), 0.0, latency_ms)
+
+    def _is_outside(self, table: OperatorTable) -> NDArray[np.bool_]:
+        kind = _kind(table)
+        values = _bounded(table)
+        slack = np.log(_SLACK)
+        within = (values >= self.low[kind] - slack) & (values <= self.high[kind] + slack)
+        return np.asarray(~within.all(axis=1))
 
 
-def fit(graphs: Sequence[Graph], latency_ms: Array, parallelism_factor: int) -> LatencyModel:
-    """The regression of `latency_ms` `(N,)` on `graphs`; the same data give the same model.
-
-    Raises DeviceError for a table too small to hold a part of it out.
-    """
-    if len(graphs) < _FEWEST_ROWS:
-        raise DeviceError(
-            f"a latency model needs at least {_FEWEST_ROWS} measured subgraphs, but the table has "
-            f"{len(graphs)}. Measure more with `nas-ray profile`."
-        )
-    coefficients = _physics(graphs, latency_ms, parallelism_factor)
-    prior, x = _inputs(graphs, parallelism_factor, coefficients)
-    target = np.log(latency_ms / prior)
-    fold = np.random.default_rng(0).permutation(len(graphs)) % FOLDS
-    predicted = np.empty(len(graphs))
-    models = []
-    for k in range(FOLDS):
-        with _one_thread():
-            models.append(_regressor().fit(x[fold != k], target[fold != k]))
-            predicted[fold == k] = models[-1].predict(x[fold == k])
-    slack = np.log(_RANGE_SLACK)
+def fit_latency(found: Samples, hardware: Hardware, rows: NDArray[np.bool_]) -> LatencyModel:
+    """The regression on those samples for whose row `rows` `(N,)` is set."""
+    table = found.table
+    work = _effort(table, hardware)
+    used = rows[found.operator_row]
+    free = _free(table, found.operators_ms, used)
+    used &= ~_is_free(table, free)
+    operators_ms = _first_shares(found, hardware, work)
+    is_guess = np.isnan(found.operators_ms)
+    used &= operators_ms > 0
+    roofline, trees = _fit(table, work, hardware, operators_ms, used)
+    for _ in range(_ROUNDS if is_guess[used].any() else 0):
+        inputs, guess_ms = _inputs(table, work, roofline, hardware)
+        predicted = np.where(_is_free(table, free), 0.0, guess_ms * np.exp(trees.predict(inputs)))
+        scale = found.latency_ms / np.maximum(found.row_total(predicted), 1e-12)
+        operators_ms = np.where(is_guess, predicted * scale[found.operator_row], operators_ms)
+        roofline, trees = _fit(table, work, hardware, operators_ms, used)
+    low, high = _ranges(table, rows[found.operator_row])
     return LatencyModel(
-        coefficients=coefficients,
-        models=tuple(models),
-        factor=parallelism_factor,
-        residuals=target - predicted,
-        predicted_ms=prior * np.exp(predicted),
-        kinds=frozenset().union(*map(_kinds, graphs)),
-        low=x.min(axis=0) - slack,
-        high=x.max(axis=0) + slack,
+        hardware=hardware, roofline=roofline, trees=trees, free=free, low=low, high=high
     )
 
 
-def _regressor() -> Any:
-    return HistGradientBoostingRegressor(
-        max_iter=100,
-        learning_rate=0.15,
-        max_bins=64,
-        max_leaf_nodes=31,
-        l2_regularization=0.1,
-        early_stopping=False,
-        random_state=0,
+def _fit(
+    table: OperatorTable,
+    work: Effort,
+    hardware: Hardware,
+    operators_ms: Array,
+    used: NDArray[np.bool_],
+) -> tuple[Roofline, Trees]:
+    kind = _kind(table)
+    roofline = fit_roofline(_some(work, used), kind[used], operators_ms[used])
+    inputs, guess_ms = _inputs(table, work, roofline, hardware)
+    return roofline, fit_trees(inputs[used], np.log(operators_ms[used] / guess_ms[used]))
+
+
+def _effort(table: OperatorTable, hardware: Hardware) -> Effort:
+    return effort(table, hardware.array, hardware.parallelism_factor, hardware.macs_per_cycle)
+
+
+def _some(work: Effort, used: NDArray[np.bool_]) -> Effort:
+    return Effort(
+        bounds={name: values[used] for name, values in work.bounds.items()},
+        **{name: values[used] for name, values in vars(work).items() if name != "bounds"},
     )
 
 
-def _one_thread() -> Any:
-    # Boosting spins its threads between short steps: on shared cores that is 30 times slower.
-    return threadpool_limits(limits=1)
+def _inputs(
+    table: OperatorTable, work: Effort, roofline: Roofline, hardware: Hardware
+) -> tuple[Array, Array]:
+    kind = _kind(table)
+    bounds_ms = roofline.bounds_ms(work, kind)
+    guess_ms = roofline.latency_ms(work, kind, bounds_ms)
+    factor = hardware.parallelism_factor
+    return features(table, work, bounds_ms, guess_ms, factor), guess_ms
 
 
-def _physics(graphs: Sequence[Graph], latency_ms: Array, factor: int) -> Array:
-    """Coefficients `(T,)` >= 0 that make the relative error of the prior least."""
-    terms = prior_terms(operator_table(graphs), factor)
-    coefficients, _ = nnls(terms / latency_ms[:, None], np.ones(len(graphs)))
-    return np.asarray(coefficients)
+def _first_shares(found: Samples, hardware: Hardware, work: Effort) -> Array:
+    """Latencies of operators; where unknown, a row's in proportion to what the profile says."""
+    bandwidth = max(one.bandwidth_bytes_per_s for one in hardware.memories.values())
+    compute_s = work.bounds["arithmetic"] / hardware.clock_hz
+    moved = work.bounds["moved"] * hardware.activation_bytes
+    stored = work.bounds["weights"] * hardware.weight_bytes
+    guess = np.maximum(compute_s, (moved + stored) / bandwidth)
+    total = np.maximum(found.row_total(guess), 1e-15)
+    row = found.operator_row
+    shared = guess / total[row] * found.latency_ms[row]
+    return np.where(np.isnan(found.operators_ms), shared, found.operators_ms)
 
 
-def _inputs(graphs: Sequence[Graph], factor: int, coefficients: Array) -> tuple[Array, Array]:
-    """The prior in ms `(G,)` and the features `(G, F)`, the prior's logarithm first."""
-    table = operator_table(graphs)
-    # Not a matrix product: BLAS rounds a row differently in batches of different size.
-    prior = np.maximum((prior_terms(table, factor) * coefficients).sum(axis=1), 1e-9)
-    return prior, np.column_stack([np.log(prior), features(table, factor)])
+def _kind(table: OperatorTable) -> NDArray[np.intp]:
+    return table["kind"].astype(np.intp)
 
 
-def _kinds(graph: Graph) -> frozenset[str]:
-    return frozenset(operator.kind for operator in graph.operators)
+def _previous_kind(table: OperatorTable) -> NDArray[np.intp]:
+    """Number of the kind before, plus one; 0 at the beginning of a graph."""
+    return np.nan_to_num(table.of_previous(table["kind"] + 1)).astype(np.intp)
+
+
+def _free(table: OperatorTable, operators_ms: Array, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    count, zero = (np.zeros((len(KINDS), len(KINDS) + 1)) for _ in range(2))
+    pair = (_kind(table)[used], _previous_kind(table)[used])
+    np.add.at(count, pair, 1.0)
+    np.add.at(zero, pair, operators_ms[used] == 0)
+    return np.asarray(zero > _MOSTLY * count)
+
+
+def _is_free(table: OperatorTable, free: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.asarray(free[_kind(table), _previous_kind(table)])
+
+
+def _bounded(table: OperatorTable) -> Array:
+    """`(O, B + 1)`: properties in logarithms; the last one is groups, but of depthwise ones."""
+    groups = np.where(table["kind"] == _DEPTHWISE, 1.0, table["groups"])
+    return np.column_stack([np.log1p(table[name]) for name in _BOUNDED] + [np.log(groups)])
+
+
+def _ranges(table: OperatorTable, used: NDArray[np.bool_]) -> tuple[Array, Array]:
+    values, kind = _bounded(table)[used], _kind(table)[used]
+    low = np.full((len(KINDS), values.shape[1]), np.inf)
+    high = np.full((len(KINDS), values.shape[1]), -np.inf)
+    np.minimum.at(low, kind, values)
+    np.maximum.at(high, kind, values)
+    return low, high

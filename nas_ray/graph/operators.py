@@ -76,7 +76,7 @@ class Graph:
 
     `unknown` names operators the vocabulary does not have: they are in `operators` with kind
     `unknown` and counted as memory traffic, so a network with any is underestimated at worst in
-    its arithmetic, never free.
+    its arithmetic, never free. A part of a network `has_before` or `has_after` it other operators.
     """
 
     tensors: tuple[Tensor, ...]
@@ -84,6 +84,8 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     unknown: tuple[str, ...] = ()
+    has_before: bool = False
+    has_after: bool = False
     name: str = ""
 
     @cached_property
@@ -179,5 +181,11 @@ class Graph:
             ),
             inputs=tuple(local[i] for i in inputs),
             outputs=tuple(local[i] for i in outputs),
+            has_before=self.has_before or operators[0] is not self.operators[0],
+            has_after=self.has_after or operators[-1] is not self.operators[-1],
             name=name,
         )
+
+    def alone(self) -> "Graph":
+        """The same graph with nothing before or after it: as a part is when it is measured."""
+        return replace(self, has_before=False, has_after=False)

@@ -4,7 +4,9 @@
 
 Input shapes first, then one operator after the other: kind, input tensors, output shapes and what
 differs from the default. Tensors are numbered in the order they appear. Names are left out, so two
-subgraphs with the same work have the same signature wherever they stand.
+subgraphs with the same work have the same signature wherever they stand, but for the last word: a
+part of a network has `more before`, `more after` or both, because a device runs it a little
+otherwise than alone (weights on their way, the layout of a tensor).
 """
 
 from math import prod
@@ -21,7 +23,11 @@ def signature(graph: Graph) -> str:
     parts += [_operator_text(graph, operator, number) for operator in graph.operators]
     read = {i for operator in graph.operators for i in operator.inputs}
     also = [number[i] for i in graph.outputs if i in read]
-    return "; ".join(parts + ([f"out {' '.join(map(str, also))}"] if also else []))
+    parts += [f"out {' '.join(map(str, also))}"] if also else []
+    sides = [
+        side for side, has in (("before", graph.has_before), ("after", graph.has_after)) if has
+    ]
+    return "; ".join(parts + ([f"more {' '.join(sides)}"] if sides else []))
 
 
 def parse_signature(text: str) -> Graph:
@@ -31,10 +37,13 @@ def parse_signature(text: str) -> Graph:
         tensors = [Tensor(shape=_shape(word), storage=n) for n, word in enumerate(head.split())]
         inputs = tuple(range(len(tensors)))
         also: tuple[int, ...] = ()
+        sides: list[str] = []
         operators: list[Operator] = []
         for line in lines:
             if line.startswith("out "):
                 also = tuple(int(word) for word in line.split()[1:])
+            elif line.startswith("more "):
+                sides = line.split()[1:]
             else:
                 operators.append(_parse_operator(line, tensors))
     except (ValueError, IndexError, TypeError) as error:
@@ -46,6 +55,8 @@ def parse_signature(text: str) -> Graph:
         operators=tuple(operators),
         inputs=inputs,
         outputs=tuple(sorted({*ends, *also})),
+        has_before="before" in sides,
+        has_after="after" in sides,
     )
 
 

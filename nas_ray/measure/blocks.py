@@ -168,11 +168,11 @@ def basic(channels: int, after: int, *, stride: int) -> nn.Module:
     return Residual(branch, _shortcut(channels, after, stride), "relu")
 
 
-def bottleneck(channels: int, after: int, *, inner: int, stride: int) -> nn.Module:
-    """1x1, 3x3, 1x1 and a shortcut (He et al., 2016)."""
+def bottleneck(channels: int, after: int, *, inner: int, stride: int, groups: int = 1) -> nn.Module:
+    """1x1, 3x3, 1x1 and a shortcut (He et al., 2016); with groups, Xie et al., 2017."""
     branch = nn.Sequential(
         convolution(channels, inner, kernel=1, stride=1, activation="relu"),
-        convolution(inner, inner, kernel=3, stride=stride, activation="relu"),
+        convolution(inner, inner, kernel=3, stride=stride, activation="relu", groups=groups),
         convolution(inner, after, kernel=1, stride=1),
     )
     return Residual(branch, _shortcut(channels, after, stride), "relu")

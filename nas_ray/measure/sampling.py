@@ -50,4 +50,6 @@ def _made(sizes: Sizes, family: Callable[[Sizes], Sample]) -> Sample:
 
 
 def _cut(model: nn.Module, shape: tuple[int, ...]) -> tuple[Graph, ...]:
-    return subgraphs(trace(model, torch.empty(shape, device="meta")))
+    return tuple(
+        part.alone() for part in subgraphs(trace(model, torch.empty(shape, device="meta")))
+    )

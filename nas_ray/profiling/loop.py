@@ -14,19 +14,20 @@ from pathlib import Path
 import numpy as np
 
 from nas_ray.errors import MeasureError
+from nas_ray.estimate.hardware import read_hardware
 from nas_ray.measure.backends import backend_of, read_settings
 from nas_ray.measure.table import Row, append_rows, pack, read_table, unpack
 from nas_ray.measure.workers import Answer, MeasureMany, local_workers
 from nas_ray.profiling import notes
 from nas_ray.profiling.adaptive import around_the_worst
 from nas_ray.profiling.regression import held_out_errors
-from nas_ray.profiling.starting import Networks, starting_subgraphs
+from nas_ray.profiling.starting import Networks, starting_samples
 
 TIMEOUT_S = 60.0
-#: Samples of the first round; a later one is a quarter of what there is, at least so many.
-_FIRST, _LEAST, _GROWTH = 400, 100, 0.25
+#: Samples of the first round; a later one is half of what there is, at least so many.
+_FIRST, _LEAST, _GROWTH = 400, 100, 0.5
 #: Of a later round, so much lies around what is estimated badly; the rest is as the first round.
-_ADAPTIVE_SHARE = 0.5
+_ADAPTIVE_SHARE = 0.25
 #: Failures one after the other that are the back-end's fault and not that of the samples.
 FAILURES_IN_A_ROW = 30
 
@@ -102,6 +103,7 @@ class _Profile:
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
         self._folder, self._budget, self._seed, self._factor = folder, budget, seed, factor
+        self._hardware = read_hardware(folder / "device.toml")
         self._on_progress = on_progress
         self._command = {
             "seed": seed,
@@ -114,7 +116,7 @@ class _Profile:
         self._failed = notes.read_failures(folder)
         #: Failures since the last success: recorded once another success shows whose fault it is.
         self._pending: dict[str, str] = {}
-        self._fresh = (key for key in starting_subgraphs(seed, factor, networks) if self._new(key))
+        self._fresh = (key for key in starting_samples(seed, factor, networks) if self._new(key))
         self._mape: float | None = None
         self._deadline = time.monotonic() + (budget.time_s or float("inf"))
 
@@ -160,7 +162,7 @@ class _Profile:
 
     def _plan(self) -> tuple[str, ...]:
         """The samples of the next round; none where the target is reached."""
-        errors = held_out_errors(self._rows.values(), self._factor)
+        errors = held_out_errors(self._rows.values(), self._hardware)
         self._mape = float(np.mean(list(errors.values()))) if errors else None
         if self._stopped():
             return ()

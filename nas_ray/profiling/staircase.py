@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nas_ray.estimate.features import Array
+from nas_ray.estimate.operator_table import Array
 
 #: Periods that are looked for; of 2 and 3 a straight line has too much.
 CANDIDATES = range(4, 65)

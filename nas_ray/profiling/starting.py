@@ -1,4 +1,8 @@
-"""What is measured before anything is known: the blocks of real networks, and random ones."""
+"""What is measured before anything is known: random subgraphs alone, and random networks whole.
+
+In a network each block costs what it costs among its neighbours: a device reads weights ahead
+while the operator before still runs. Alone, a block may take a third longer.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,13 +10,13 @@ from itertools import count
 
 import numpy as np
 
-from nas_ray.graph import Graph, signature, subgraphs
-from nas_ray.measure.networks import published_networks
+from nas_ray.graph import Graph, signature
+from nas_ray.measure.networks import random_network
 from nas_ray.measure.sampling import sample_subgraphs
 
-#: One in so many subgraphs is of a published network, and of a network of the space.
-_PUBLISHED_EVERY, _SPACE_EVERY = 8, 4
-#: Networks of a space without a new subgraph before the space counts as known.
+#: One in so many samples is a random network, and one of the space.
+_NETWORK_EVERY, _SPACE_EVERY = 4, 8
+#: Networks of a space that were all drawn before, until the space counts as known.
 _NOTHING_NEW = 50
 _ENOUGH = 10**9
 
@@ -25,22 +29,22 @@ class Networks:
     draw: Callable[[np.random.Generator], Graph]
 
 
-def starting_subgraphs(seed: int, factor: int, networks: Networks | None = None) -> Iterator[str]:
+def starting_samples(seed: int, factor: int, networks: Networks | None = None) -> Iterator[str]:
     """Different signatures without end, the same for the same arguments.
 
-    One in eight is of a published network and, with `networks`, one in four of a random one of
-    them, while they last; the others are broad random ones.
+    One in four is a random network and, with `networks`, one in eight a random one of them, while
+    they last; the others are broad random subgraphs.
     """
     broad = map(
         signature, sample_subgraphs(_ENOUGH, np.random.default_rng(seed), channel_multiple=factor)
     )
-    published = _parts(published_networks())
+    whole = _random_networks(np.random.default_rng([seed, 4]), factor)
     own = _of_space(networks, np.random.default_rng([seed, 1])) if networks else iter(())
     seen: set[str] = set()
     for n in count():
         key = None
-        if n % _PUBLISHED_EVERY == 0:
-            key = _new(published, seen)
+        if n % _NETWORK_EVERY == 0:
+            key = _new(whole, seen)
         elif n % _SPACE_EVERY == 1:
             key = _new(own, seen)
         key = key or _new(broad, seen)
@@ -54,19 +58,19 @@ def _new(keys: Iterator[str], seen: set[str]) -> str | None:
     return next((key for key in keys if key not in seen), None)
 
 
-def _parts(networks: Iterator[Graph]) -> Iterator[str]:
-    return (signature(part) for network in networks for part in subgraphs(network))
+def _random_networks(rng: np.random.Generator, factor: int) -> Iterator[str]:
+    while True:
+        yield signature(random_network(rng, factor))
 
 
 def _of_space(networks: Networks, rng: np.random.Generator) -> Iterator[str]:
-    """Subgraphs of random networks, each once."""
+    """Random networks of a space, each once."""
     seen: set[str] = set()
     barren = 0
     while barren < _NOTHING_NEW:
-        new = dict.fromkeys(map(signature, subgraphs(networks.draw(rng))))
+        key = signature(networks.draw(rng))
         barren += 1
-        for key in new:
-            if key not in seen:
-                seen.add(key)
-                barren = 0
-                yield key
+        if key not in seen:
+            seen.add(key)
+            barren = 0
+            yield key

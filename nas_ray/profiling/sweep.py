@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nas_ray.errors import MeasureError
-from nas_ray.estimate.features import Array
+from nas_ray.estimate.operator_table import Array
 from nas_ray.graph import signature, trace
 from nas_ray.measure.measurement import Measurement
 from nas_ray.measure.workers import MeasureMany

@@ -26,9 +26,7 @@ def header(
         "task": _name(task),
         "data": _name(data),
         "device": device.name,
-        "device_table": hashlib.sha256(device.packed_table + device.packed_networks).hexdigest()[
-            :16
-        ],
+        "device_table": hashlib.sha256(device.packed_fit + device.packed_networks).hexdigest()[:16],
         "device_note": device.hardware.numbers,
         "objectives": [{"metric": o.metric, "direction": o.direction} for o in search.objectives],
         "constraints": [_bounds(constraint) for constraint in search.constraints],

@@ -1,0 +1,45 @@
+"""How an accelerator makes an output: block by block, from buffers of limited size.
+
+Section [array] of a device.toml. A convolution's output is made in blocks. What a block needs of
+the input must fit the input buffer, its unfinished sums must fit the accumulators, both twice, so
+that the next block is on its way while one is worked on. Inside a block, micro-blocks of outputs
+are made at once.
+"""
+
+from dataclasses import dataclass
+
+#: Height, width and channels.
+Block = tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Array:
+    """The arithmetic of an accelerator.
+
+    Of `micro_blocks` a convolution takes the one that wastes least, a depthwise convolution
+    `depthwise_micro_block`. A block has at most `block_limit`. The buffers are separate memories
+    of `input_bytes` and `accumulator_bytes`, or, with `shared_bytes` above 0, shares of one, given
+    out in steps of `input_step_bytes` and `accumulator_step_bytes`. An accumulator has 4 bytes.
+
+    Kernel first, `input_channels[0]` channels of the input are worked on for `kernel_lanes`
+    kernel elements at a time; depth first, `input_channels[1]` channels for one. Which of the two
+    is taken depends on how full the lanes are; a kernel counts as a multiple of `kernel_step[0]`
+    elements and at least `kernel_step[1]` more. `input_patch` are the heights and widths of which
+    the input is read in multiples, kernel first and depth first. `weight_cycles` is the least
+    time of a micro-block for each of its channels: so long its weights take to arrive.
+    """
+
+    micro_blocks: tuple[Block, ...]
+    depthwise_micro_block: Block
+    block_limit: Block
+    input_bytes: int
+    accumulator_bytes: int
+    shared_bytes: int
+    input_step_bytes: int
+    accumulator_step_bytes: int
+    input_channels: tuple[int, int]
+    kernel_lanes: int
+    kernel_step: tuple[int, int]
+    input_patch: tuple[tuple[int, int], tuple[int, int]]
+    weight_cycles: float
+    cores: int

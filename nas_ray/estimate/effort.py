@@ -1,0 +1,177 @@
+"""What an operator costs an accelerator in work: cycles of arithmetic, traffic, constants.
+
+Not in time: how fast each is, is learned from measurements (`roofline.py`). Without an [array] in
+the profile a convolution is one block, its channels rounded up to the parallelism factor.
+
+Axes: `O` operators.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_ray.estimate.array import Array as ArithmeticArray
+from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable
+from nas_ray.estimate.tiling import Layers, blocks, is_kernel_first, micro_blocks, round_up
+
+_CONVOLUTIONS = tuple(
+    float(KINDS.index(kind))
+    for kind in ("conv", "pointwise", "linear", "transposed_conv", "matmul")
+)
+_BY_CHANNEL = tuple(float(KINDS.index(kind)) for kind in ("depthwise", "pool"))
+#: Channels that lie together in memory.
+_BRICK = 16
+#: Bytes of scale and bias that come with a channel.
+_CONSTANT_BYTES = 10
+#: The parts of an effort that each bound the time from below.
+RESOURCES = (
+    *("arithmetic", "outputs", "constants", "weights", "input", "output", "once", "scales"),
+    *("near", "moved"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """Work of each operator `(O,)`.
+
+    `bounds` by the names in RESOURCES. `arithmetic` counts cycles, `outputs` what is written
+    through the activation unit, `constants` channels times the passes over them, `weights` those
+    read in all passes, `once` those of one pass with all constants, `near` and `moved` everything
+    that passes the near memory with and without weights. `first_block` is the arithmetic before
+    anything is written, `block` `(O, 3)` the block of outputs made at a time, `passes` how often
+    constants are read.
+    """
+
+    bounds: dict[str, Array]
+    first_block: Array
+    block: Array
+    micro: Array
+    blocks: Array
+    passes: Array
+    slices: Array
+    padded_weights: Array
+    is_kernel_first: NDArray[np.bool_]
+
+
+def effort(
+    table: OperatorTable, array: ArithmeticArray | None, factor: int, macs_per_cycle: int
+) -> Effort:
+    """The work of each operator of `table` on `array`, or without one on `factor` lanes."""
+    height, width, channels = table["height"], table["width"], table["channels"]
+    by_channel = np.isin(table["kind"], _BY_CHANNEL)
+    heavy = by_channel | np.isin(table["kind"], _CONVOLUTIONS)
+    channels_in = np.where(by_channel, table["channels_in"], table["channels_in"] / table["groups"])
+    if array is None:
+        block = np.stack([height, width, round_up(channels, factor)], axis=1)
+        micro = np.broadcast_to(np.array([1.0, 1.0, factor]), block.shape)
+        kernel_first = np.zeros(len(table), dtype=np.bool_)
+        cycles = _plain_cycles(table, by_channel, factor, macs_per_cycle)
+    else:
+        layers, kernel_first = _layers(table, by_channel, channels_in, array)
+        block, micro = blocks(layers, array), layers.micro
+        made = np.minimum(block, np.stack([height, width, channels], axis=1))
+        cycles = _block_cycles(table, layers, made, kernel_first, array)
+    high, wide, deep = np.minimum(block, np.stack([height, width, channels], axis=1)).T
+    passes = np.ceil(height / block[:, 0]) * np.ceil(width / block[:, 1])
+    count = (height / high) * (width / wide) * (channels / deep)
+    slices = np.ceil(channels / block[:, 2])
+    has_weights = heavy & (table["weights"] > 0)
+    rest = round_up(channels % np.maximum(block[:, 2], 1), _BRICK)
+    constants = np.where(
+        has_weights, passes * (np.floor(channels / block[:, 2]) * block[:, 2] + rest), 0.0
+    )
+    inner = np.where(by_channel, 1.0, round_up(channels_in, 8))
+    outer = np.where(by_channel, round_up(channels, _BRICK), round_up(channels, 8))
+    padded = np.where(has_weights, table["window"] * inner * outer, 0.0)
+    patch = ((high - 1) * table["stride"] + table["kernel"]) * (
+        (wide - 1) * table["stride"] + table["kernel"]
+    )
+    again = np.where(by_channel, 1.0, slices)
+    fetched = patch * passes * round_up(table["channels_in"], _BRICK) * again
+    read = np.where(heavy, fetched, table["read"])
+    written = height * width * round_up(channels, _BRICK)
+    return Effort(
+        bounds={
+            "arithmetic": np.where(heavy, cycles * count, 0.0),
+            "outputs": np.where(heavy, high * wide * deep * count, table["written"]),
+            "constants": constants,
+            "weights": np.where(has_weights, passes * table["weights"], table["weights"]),
+            "input": read,
+            "output": written,
+            "once": np.where(has_weights, padded + _CONSTANT_BYTES * constants, 0.0),
+            "scales": _CONSTANT_BYTES * constants,
+            "near": read + written + padded * passes,
+            "moved": read + written,
+        },
+        first_block=np.where(heavy, cycles, 0.0),
+        block=block,
+        micro=micro,
+        blocks=count,
+        passes=passes,
+        slices=slices,
+        padded_weights=padded,
+        is_kernel_first=kernel_first,
+    )
+
+
+def _layers(
+    table: OperatorTable,
+    by_channel: NDArray[np.bool_],
+    channels_in: Array,
+    array: ArithmeticArray,
+) -> tuple[Layers, NDArray[np.bool_]]:
+    micro = micro_blocks(table["height"], table["width"], table["channels"], array)
+    micro[by_channel] = array.depthwise_micro_block
+    kernel_first = is_kernel_first(table["window"], channels_in, array)
+    shallow, deep = array.input_channels
+    if array.shared_bytes:
+        patch = micro[:, :2].copy()
+    else:
+        # Depth first, a flat micro-block reads a flat patch.
+        flat = np.stack([np.ones(len(table)), micro[:, 1]], axis=1)
+        narrow = np.where(micro[:, :1] == 1, flat, np.array(array.input_patch[1], dtype=float))
+        patch = np.where(kernel_first[:, None], np.array(array.input_patch[0], dtype=float), narrow)
+    layers = Layers(
+        height=table["height"],
+        width=table["width"],
+        channels=table["channels"],
+        channels_in=channels_in,
+        kernel=table["kernel"],
+        stride=table["stride"],
+        micro=micro,
+        depth=np.where(kernel_first, float(shallow), float(deep)),
+        patch=patch,
+        is_depthwise=by_channel,
+    )
+    return layers, kernel_first
+
+
+def _plain_cycles(
+    table: OperatorTable, by_channel: NDArray[np.bool_], factor: int, macs_per_cycle: int
+) -> Array:
+    """Multiply-accumulates with channels rounded up to `factor`, by those of a cycle."""
+    inner = np.where(by_channel, 1.0, round_up(table["channels_in"] / table["groups"], factor))
+    pixels = table["height"] * table["width"]
+    padded = pixels * round_up(table["channels"], factor) * table["window"] * inner
+    cycles: Array = padded / macs_per_cycle
+    return cycles
+
+
+def _block_cycles(
+    table: OperatorTable,
+    layers: Layers,
+    made: Array,
+    kernel_first: NDArray[np.bool_],
+    array: ArithmeticArray,
+) -> Array:
+    """Cycles of one block `made` `(O, 3)`: micro-blocks times the steps of each."""
+    steps = np.ceil(made / layers.micro)
+    pixels, depth = steps[:, 0] * steps[:, 1], steps[:, 2]
+    least = array.weight_cycles * layers.micro[:, 2]
+    elements = np.ceil(table["window"] / array.kernel_lanes)
+    many = np.maximum(least, array.kernel_lanes * pixels) * elements * depth
+    at_once = np.minimum(layers.channels_in, layers.depth)
+    groups, rounds = np.ceil(at_once / 8), np.ceil(layers.channels_in / at_once)
+    deep = np.maximum(least, groups * pixels) * table["window"] * depth * rounds
+    return np.where(layers.is_depthwise, many, np.where(kernel_first, many * groups * rounds, deep))

@@ -1,0 +1,169 @@
+"""Fit a device's regression to its table, hold parts of it out, and keep the result as arrays."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_ray.errors import DeviceError
+from nas_ray.estimate.features import VERSION
+from nas_ray.estimate.hardware import Hardware
+from nas_ray.estimate.interval import Calibration, calibrate
+from nas_ray.estimate.latency import LatencyModel, fit_latency
+from nas_ray.estimate.operator_table import Array
+from nas_ray.estimate.roofline import Roofline
+from nas_ray.estimate.samples import Measured, Samples, samples
+from nas_ray.estimate.trees import from_arrays
+
+FOLDS = 4
+_FEWEST_ROWS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """Of held-out rows: mean absolute error relative to the table, share within 10 %."""
+
+    mape: float
+    within_10_percent: float
+    subgraphs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A regression, how far off it may be, and how far off it was on rows it had not seen."""
+
+    model: LatencyModel
+    calibration: Calibration
+    accuracy: Accuracy
+
+
+def fit(measured: Sequence[Measured], hardware: Hardware) -> Fit:
+    """The regression on all rows; its margins come from regressions that had not seen a fold.
+
+    The same rows give the same fit in any order. Raises DeviceError for a table too small to hold
+    a part of it out.
+    """
+    _check_count(measured)
+    found = samples(measured)
+    held_out_ms = _held_out_ms(found, hardware)
+    errors = _errors(found, held_out_ms)
+    return Fit(
+        model=fit_latency(found, hardware, np.ones(len(measured), dtype=np.bool_)),
+        calibration=calibrate(*_parts(found, held_out_ms), hardware.additivity),
+        accuracy=Accuracy(
+            mape=float(errors.mean()),
+            within_10_percent=float((errors <= 0.1).mean()),
+            subgraphs=len(errors),
+        ),
+    )
+
+
+def held_out_errors(measured: Sequence[Measured], hardware: Hardware) -> Array:
+    """`(N,)` relative errors of the rows, each estimated by a regression that had not seen it.
+
+    Raises DeviceError for a table too small to hold a part of it out.
+    """
+    _check_count(measured)
+    found = samples(measured)
+    errors = np.zeros(len(measured))
+    errors[found.order] = _errors(found, _held_out_ms(found, hardware))
+    return errors
+
+
+def _check_count(measured: Sequence[Measured]) -> None:
+    if len(measured) < _FEWEST_ROWS:
+        raise DeviceError(
+            f"a latency model needs at least {_FEWEST_ROWS} measured subgraphs, but the table has "
+            f"{len(measured)}. Measure more with `nas-ray profile`."
+        )
+
+
+def _held_out_ms(found: Samples, hardware: Hardware) -> Array:
+    """`(O,)`: each operator as a regression has it that did not see its row."""
+    fold = found.fold % FOLDS
+    result = np.zeros(len(found.table))
+    for k in range(FOLDS):
+        predicted = fit_latency(found, hardware, fold != k).operators_ms(found.table)
+        result = np.where(fold[found.operator_row] == k, predicted, result)
+    return result
+
+
+def _errors(found: Samples, predicted_ms: Array) -> Array:
+    return np.asarray(np.abs(found.row_total(predicted_ms) / found.latency_ms - 1))
+
+
+def _parts(found: Samples, predicted_ms: Array) -> tuple[Array, Array, NDArray[np.intp]]:
+    """Latencies of parts, measured and predicted, and their rows.
+
+    Where operators were not measured, a row counts as one part.
+    """
+    is_known = found.table.total(np.isnan(found.operators_ms) * 1.0) == 0
+    measured = found.table.total(np.nan_to_num(found.operators_ms))
+    predicted = found.table.total(predicted_ms)
+    parts = np.flatnonzero(is_known & (measured > 0) & (predicted > 0))
+    whole = np.setdiff1d(np.arange(len(found.latency_ms)), found.row[is_known])
+    return (
+        np.concatenate([measured[parts], found.latency_ms[whole]]),
+        np.concatenate([predicted[parts], found.row_total(predicted_ms)[whole]]),
+        np.concatenate([found.row[parts], whole]),
+    )
+
+
+def packed(fit: Fit, key: str) -> bytes:
+    """`fit` as the bytes of an `.npz` file; `key` tells what it was fitted to."""
+    model, calibration, accuracy = fit.model, fit.calibration, fit.accuracy
+    arrays: dict[str, Any] = {
+        "key": np.array(f"{VERSION} {key}"),
+        "roofs": model.roofline.roofs,
+        "weights": model.roofline.weights,
+        "free": model.free,
+        "low": model.low,
+        "high": model.high,
+        **model.trees.arrays("trees_"),
+        **{f"calibration_{f.name}": getattr(calibration, f.name) for f in fields(calibration)},
+        **{f"accuracy_{f.name}": getattr(accuracy, f.name) for f in fields(accuracy)},
+    }
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def unpacked(data: bytes, key: str | None, hardware: Hardware) -> Fit | None:
+    """What `packed` gave, or None where it cannot be read or was fitted to another `key`."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = dict(file)
+        version, _, fitted_to = str(arrays["key"]).partition(" ")
+        if version != str(VERSION) or key not in {None, fitted_to}:
+            return None
+        return _from_arrays(arrays, hardware)
+    except (KeyError, ValueError, OSError, EOFError, BadZipFile):
+        return None
+
+
+def _from_arrays(arrays: dict[str, NDArray[Any]], hardware: Hardware) -> Fit:
+    return Fit(
+        model=LatencyModel(
+            hardware=hardware,
+            roofline=Roofline(roofs=arrays["roofs"], weights=arrays["weights"]),
+            trees=from_arrays(arrays, "trees_"),
+            free=arrays["free"],
+            low=arrays["low"],
+            high=arrays["high"],
+        ),
+        calibration=Calibration(
+            edges_ms=arrays["calibration_edges_ms"],
+            margins=arrays["calibration_margins"],
+            network_factor=float(arrays["calibration_network_factor"]),
+            additivity=float(arrays["calibration_additivity"]),
+        ),
+        accuracy=Accuracy(
+            mape=float(arrays["accuracy_mape"]),
+            within_10_percent=float(arrays["accuracy_within_10_percent"]),
+            subgraphs=int(arrays["accuracy_subgraphs"]),
+        ),
+    )

@@ -1,0 +1,187 @@
+"""Which block of outputs an accelerator makes at a time: the one that moves least.
+
+Of all blocks whose input and sums fit the buffers, the compiler takes the one for which inputs and
+weights are fetched least often; the rule is that of ethos-u-vela (Apache-2.0), written anew:
+
+    input fetches  = patch of the input * channels in * blocks (not rounded) * slices of channels
+    weight fetches = kernel elements * channels in * channels out * blocks (rounded up)
+
+halved where two patches hold the whole input. All shapes are searched, vectorised: `O` operators,
+`A` heights and `B` widths of a block, and a few ways to slice the channels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_ray.estimate.array import Array as ArithmeticArray
+
+Array = NDArray[np.float64]
+
+#: Into how many slices the channels may go.
+_SLICES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64)
+#: Shapes of blocks judged at once: temporaries stay in the cache.
+_AT_ONCE = 60_000
+#: Where channels are split, slices are multiples of this many.
+_SPLIT = 16
+_ACCUMULATOR_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """Convolutions and poolings, a row each: shapes of the output, of the kernel, and the input.
+
+    `micro` `(O, 3)` is the micro-block, `depth` how many input channels are worked on at a time,
+    `patch` `(O, 2)` what the input is read in multiples of. `is_depthwise` layers make each output
+    channel from one of the input.
+    """
+
+    height: Array
+    width: Array
+    channels: Array
+    channels_in: Array
+    kernel: Array
+    stride: Array
+    micro: Array
+    depth: Array
+    patch: Array
+    is_depthwise: NDArray[np.bool_]
+
+    def columns(self) -> Array:
+        """`(O, 13)`."""
+        plain = (self.height, self.width, self.channels, self.channels_in, self.kernel, self.stride)
+        parts = (self.micro.T, self.depth, self.patch.T, self.is_depthwise)
+        return np.vstack([*plain, *parts]).T.astype(np.float64)
+
+
+def round_up(values: Array, multiple: Array | float) -> Array:
+    """The least multiples that are not below `values`."""
+    return np.asarray(np.ceil(values / multiple) * multiple)
+
+
+def micro_blocks(height: Array, width: Array, channels: Array, array: ArithmeticArray) -> Array:
+    """`(O, 3)`: for each output the micro-block that wastes least, the first of equals."""
+    best = np.zeros((len(height), 3))
+    least = np.full(len(height), np.inf)
+    for block in array.micro_blocks:
+        made = round_up(height, block[0]) * round_up(width, block[1]) * round_up(channels, block[2])
+        best[made < least] = block
+        least = np.minimum(made, least)
+    return best
+
+
+def is_kernel_first(
+    kernel_elements: Array, channels_in: Array, array: ArithmeticArray
+) -> NDArray[np.bool_]:
+    """Whether lanes are fuller with several kernel elements at a time than with more channels."""
+    multiple, least = array.kernel_step
+    rest = kernel_elements % multiple
+    over = np.maximum(rest, least) if least < multiple else np.where(rest > 0, multiple, 0)
+    counted = kernel_elements - rest + over
+    shallow, deep = array.input_channels
+    few = 8 if array.shared_bytes else shallow
+    kernel_first = channels_in / round_up(channels_in, few) * kernel_elements / counted
+    result = kernel_first >= channels_in / round_up(channels_in, deep)
+    return np.asarray(result | (channels_in <= 8) if array.shared_bytes else result)
+
+
+def blocks(layers: Layers, array: ArithmeticArray) -> Array:
+    """`(O, 3)`: height, width and channels of the block for each layer."""
+    rows, place = np.unique(layers.columns(), axis=0, return_inverse=True)
+    found = np.zeros((len(rows), 3))
+    limit = array.block_limit
+    steps = np.ceil(np.minimum(rows[:, :2], limit[:2]) / rows[:, 6:8]).astype(int)
+    order = np.argsort(steps.max(axis=1), kind="stable")
+    start = 0
+    while start < len(order):
+        few = order[start : start + _AT_ONCE]
+        most = np.maximum.accumulate(steps[few], axis=0).prod(axis=1)
+        count = max(1, int(np.searchsorted(most * np.arange(1, len(few) + 1), _AT_ONCE)))
+        few = few[:count]
+        found[few] = _search(rows[few], steps[few], array)
+        start += count
+    return found[place.ravel()]
+
+
+def _search(rows: Array, steps: NDArray[np.int_], array: ArithmeticArray) -> Array:
+    height, width, channels, channels_in, kernel, stride = rows[:, :6].T
+    micro_height, micro_width, micro_depth, depth, patch_height, patch_width = rows[:, 6:12].T
+    down, across = (np.arange(1, steps[:, axis].max() + 1) for axis in (0, 1))
+    heights, widths = down * micro_height[:, None], across * micro_width[:, None]
+    rows_in = round_up((heights - 1) * stride[:, None] + kernel[:, None], patch_height[:, None])
+    columns_in = round_up((widths - 1) * stride[:, None] + kernel[:, None], patch_width[:, None])
+    shapes = _Shapes(
+        pixels=heights[:, :, None] * widths[:, None, :],
+        patch=rows_in[:, :, None] * columns_in[:, None, :],
+        # One more row of input waits at the edge of a depthwise block.
+        row=columns_in[:, None, :] * (micro_height * stride)[:, None, None],
+        is_part=(heights < height[:, None])[:, :, None] | (widths < width[:, None])[:, None, :],
+        depth=depth[:, None, None],
+        channels_in=channels_in[:, None, None],
+        is_depthwise=rows[:, 12, None, None] > 0,
+    )
+    blocks_float = (height[:, None] / heights)[:, :, None] * (width[:, None] / widths)[:, None, :]
+    count = (
+        np.ceil(height[:, None] / heights)[:, :, None]
+        * np.ceil(width[:, None] / widths)[:, None, :]
+    )
+    inside = (down <= steps[:, :1])[:, :, None] & (across <= steps[:, 1:])[:, None, :]
+    all_channels, step = channels[:, None, None], micro_depth[:, None, None]
+    whole_input = (np.ceil(height * stride) * np.ceil(width * stride) * channels_in)[:, None, None]
+    weights = np.square(kernel)[:, None, None] * count * shapes.channels_in
+    weights = weights * np.where(shapes.is_depthwise, 1.0, all_channels)
+    most = np.minimum(round_up(all_channels, step), array.block_limit[2])
+    best, deep = np.full(shapes.pixels.shape, np.inf), np.zeros(shapes.pixels.shape)
+    for slices in _SLICES:
+        sliced = round_up(all_channels / slices, step)
+        sliced = np.where(sliced < all_channels, round_up(sliced, np.maximum(step, _SPLIT)), sliced)
+        sliced = np.maximum(np.minimum(sliced, most), step) * np.ones_like(shapes.pixels)
+        again = np.where(shapes.is_depthwise, 1.0, np.ceil(all_channels / sliced))
+        moved = shapes.patch * blocks_float * again * shapes.channels_in + weights
+        at_once = np.where(shapes.is_depthwise, sliced, shapes.depth)
+        moved = np.where(whole_input < shapes.patch * at_once * 2, moved / 2, moved)
+        moved = np.where(inside & shapes.fit(sliced, array), moved, np.inf)
+        better = moved < best * (1 - 1e-9)
+        best, deep = np.where(better, moved, best), np.where(better, sliced, deep)
+    place = best.reshape(len(rows), -1).argmin(axis=1)
+    which = np.arange(len(rows))
+    row, column = np.divmod(place, len(across))
+    found = np.stack([heights[which, row], widths[which, column], deep[which, row, column]], axis=1)
+    none = ~np.isfinite(best[which, row, column])
+    found[none] = rows[none, 6:9]
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shapes:
+    """What each shape of a block needs, `(O, A, B)` or broadcast to it."""
+
+    pixels: Array
+    patch: Array
+    row: Array
+    is_part: NDArray[np.bool_]
+    depth: Array
+    channels_in: Array
+    is_depthwise: NDArray[np.bool_]
+
+    def fit(self, channels: Array, array: ArithmeticArray) -> NDArray[np.bool_]:
+        """Whether blocks of so many channels fit the buffers."""
+        if array.shared_bytes:
+            return self._fit_shared(channels, array)
+        times = np.where(self.is_depthwise, 1, 2)
+        waiting = np.where(self.is_depthwise & self.is_part, self.row, 0.0)
+        deep = np.where(self.is_depthwise, round_up(channels, _SPLIT), self.depth)
+        fits = (self.patch + waiting) * deep * times <= array.input_bytes
+        sums = self.pixels * round_up(channels, _SPLIT) * _ACCUMULATOR_BYTES * times
+        return np.asarray(fits & (sums <= array.accumulator_bytes))
+
+    def _fit_shared(self, channels: Array, array: ArithmeticArray) -> NDArray[np.bool_]:
+        own = np.ceil(channels / array.cores)
+        read = round_up(np.minimum(self.depth, self.channels_in), 8)
+        deep = round_up(np.where(self.is_depthwise, own, read), 8)
+        patches = round_up(2 * round_up(self.patch * deep, 1024), array.input_step_bytes)
+        sums = round_up(self.pixels * round_up(own, 8) * _ACCUMULATOR_BYTES, 1024)
+        return np.asarray(
+            patches + round_up(2 * sums, array.accumulator_step_bytes) <= array.shared_bytes
+        )
