@@ -174,4 +174,5 @@ def _block_cycles(
     at_once = np.minimum(layers.channels_in, layers.depth)
     groups, rounds = np.ceil(at_once / 8), np.ceil(layers.channels_in / at_once)
     deep = np.maximum(least, groups * pixels) * table["window"] * depth * rounds
-    return np.where(layers.is_depthwise, many, np.where(kernel_first, many * groups * rounds, deep))
+    convolution = np.where(kernel_first, many * groups * rounds, deep)
+    return np.asarray(np.where(layers.is_depthwise, many, convolution))
