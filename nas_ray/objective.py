@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 from nas_ray.errors import SearchError
 
+#: The level of the interval of an estimate, and the one quantity that has an interval.
+CONFIDENCE = 0.95
+_WITH_INTERVAL = "latency_ms"
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -27,11 +31,17 @@ class Objective:
 
 @dataclass(frozen=True)
 class Constraint:
-    """A bound on a reported quantity, in its own unit: `Constraint("latency_ms", upper=2.0)`."""
+    """A bound on a reported quantity, in its own unit: `Constraint("latency_ms", upper=2.0)`.
+
+    With `confidence=0.95` it is not the estimate that must keep the upper bound but the end of
+    its 95 % interval, so that of the networks allowed at most one in twenty takes longer; 0.95 is
+    the level for which estimates are calibrated. `quantity` names what is compared.
+    """
 
     metric: str
     upper: float = math.inf
     lower: float = -math.inf
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         bounds = (self.lower, self.upper)
@@ -42,6 +52,27 @@ class Constraint:
                 f"a constraint on {self.metric!r} needs a bound: pass upper=... or lower=..."
             )
 
+        if self.confidence is not None:
+            self._check_confidence()
+
+    def _check_confidence(self) -> None:
+        if self.confidence != CONFIDENCE or self.metric != _WITH_INTERVAL:
+            raise SearchError(
+                f"a confidence is for {_WITH_INTERVAL!r} and must be {CONFIDENCE}, the level for "
+                f"which its estimates are calibrated, but got {self.confidence} for "
+                f"{self.metric!r}."
+            )
+        if self.lower > -math.inf:
+            raise SearchError(
+                f"a confidence belongs to an upper bound, but {self.metric!r} has lower="
+                f"{self.lower:g} too. Pass two constraints."
+            )
+
+    @property
+    def quantity(self) -> str:
+        """The reported quantity that is compared with the bounds."""
+        return f"{self.metric}_upper" if self.confidence is not None else self.metric
+
     def violation(self, value: float) -> float:
         """By how much `value` breaks the bound; 0 where it does not, infinite for NaN."""
         if math.isnan(value):
@@ -51,4 +82,4 @@ class Constraint:
     def __str__(self) -> str:
         lower = f"{self.lower:g} <= " if self.lower > -math.inf else ""
         upper = f" <= {self.upper:g}" if self.upper < math.inf else ""
-        return f"{lower}{self.metric}{upper}"
+        return f"{lower}{self.quantity}{upper}"

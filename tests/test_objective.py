@@ -57,3 +57,23 @@ def test_a_constraint_without_a_sound_bound_is_refused(bounds):
 )
 def test_a_constraint_reads_as_an_inequality(constraint, text):
     assert str(constraint) == text
+
+
+def test_a_confidence_bounds_the_upper_end_of_the_interval():
+    constraint = Constraint("latency_ms", upper=1.0, confidence=0.95)
+    assert constraint.quantity == "latency_ms_upper"
+    assert str(constraint) == "latency_ms_upper <= 1"
+    assert Constraint("latency_ms", upper=1.0).quantity == "latency_ms"
+
+
+@pytest.mark.parametrize(
+    ("metric", "bounds", "match"),
+    [
+        ("latency_ms", {"upper": 1.0, "confidence": 0.9}, "must be 0.95.* but got 0.9"),
+        ("macs", {"upper": 1.0, "confidence": 0.95}, "for 'latency_ms'.* for 'macs'"),
+        ("latency_ms", {"lower": 1.0, "confidence": 0.95}, "belongs to an upper bound"),
+    ],
+)
+def test_another_confidence_is_refused(metric, bounds, match):
+    with pytest.raises(SearchError, match=match):
+        Constraint(metric, **bounds)

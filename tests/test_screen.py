@@ -191,3 +191,10 @@ def test_a_share_of_the_places_is_drawn_from_all_others(random_share, sure):
     counts = [drawn.count(name) for name in others]
     expected = 200 * (8 - sure) / (24 - sure)
     assert counts == pytest.approx([expected] * len(others), abs=4 * math.sqrt(expected))
+
+
+def test_with_a_confidence_the_interval_must_keep_the_bound():
+    candidate = Candidate(config={}, costs={"latency_ms": 0.9, "latency_ms_upper": 1.1})
+    assert violation(candidate, [Constraint("latency_ms", upper=1.0)]) == 0
+    sure = Constraint("latency_ms", upper=1.0, confidence=0.95)
+    assert violation(candidate, [sure]) == pytest.approx(0.1)

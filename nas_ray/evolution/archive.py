@@ -175,7 +175,7 @@ class Archive:
         """Why a report cannot be used, or nothing."""
         known = {**trial.costs, **metrics}
         wanted = [objective.metric for objective in self.search.objectives]
-        wanted += [constraint.metric for constraint in self.search.constraints]
+        wanted += [constraint.quantity for constraint in self.search.constraints]
         missing = [name for name in wanted if name not in known]
         if missing:
             reason = f"{missing[0]!r} was not reported; {nearest(missing[0], known)}"

@@ -61,9 +61,9 @@ def violation(candidate: Candidate, constraints: Sequence[Constraint]) -> float:
     if candidate.error:
         return math.inf
     return sum(
-        constraint.violation(candidate.costs[constraint.metric]) / _scale(constraint)
+        constraint.violation(candidate.costs[constraint.quantity]) / _scale(constraint)
         for constraint in constraints
-        if constraint.metric in candidate.costs
+        if constraint.quantity in candidate.costs
     )
 
 

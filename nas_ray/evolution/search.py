@@ -136,7 +136,7 @@ class EvolutionarySearch:
         key = self.space.key(config)
         known = self._pending.get(key) or self._costed.get(key)
         merged = {**(known.costs if known else {}), **metrics}
-        wanted = {c.metric: "constraint" for c in self.constraints}
+        wanted = {c.quantity: "constraint" for c in self.constraints}
         for name, role in {**wanted, **{o.metric: "objective" for o in self.objectives}}.items():
             if merged.get(name) is None:
                 raise SearchError(f"{role} {name!r} was not told; {nearest(name, merged)}")
@@ -212,11 +212,11 @@ class EvolutionarySearch:
         """Raise SearchError for a constraint on a quantity that nothing reports."""
         known = {*costs, *(objective.metric for objective in self.objectives)}
         for constraint in self.constraints:
-            if constraint.metric not in known:
+            if constraint.quantity not in known:
                 raise SearchError(
                     f"a constraint must be on a cost or an objective, but `{constraint}` is on "
-                    f"{constraint.metric!r}, which nothing reports; "
-                    f"{nearest(constraint.metric, known)}"
+                    f"{constraint.quantity!r}, which nothing reports; "
+                    f"{nearest(constraint.quantity, known)}"
                 )
 
     def admit(self, candidate: Candidate) -> Config:
@@ -233,9 +233,9 @@ class EvolutionarySearch:
         nearest_one = min(buildable, key=lambda c: violation(c, self.constraints))
         wanted = " and ".join(str(c) for c in self.constraints)
         reached = ", ".join(
-            f"{c.metric} = {nearest_one.costs[c.metric]:.4g}"
+            f"{c.quantity} = {nearest_one.costs[c.quantity]:.4g}"
             for c in self.constraints
-            if c.metric in nearest_one.costs
+            if c.quantity in nearest_one.costs
         )
         return InfeasibleError(
             f"no network of {self.space.name!r} was found that meets {wanted}: the nearest of "
@@ -247,7 +247,7 @@ class EvolutionarySearch:
     def is_feasible(self, observation: Observation) -> bool:
         """Whether everything told of a network keeps to the constraints."""
         return all(
-            constraint.violation(observation.metrics.get(constraint.metric, math.nan)) == 0
+            constraint.violation(observation.metrics.get(constraint.quantity, math.nan)) == 0
             for constraint in self.constraints
         )
 

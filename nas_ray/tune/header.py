@@ -43,7 +43,7 @@ def _name(thing: Any) -> str:
 
 def _bounds(constraint: Constraint) -> Mapping[str, Any]:
     return {
-        "metric": constraint.metric,
+        "metric": constraint.quantity,
         "upper": constraint.upper if math.isfinite(constraint.upper) else None,
         "lower": constraint.lower if math.isfinite(constraint.lower) else None,
     }
