@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
@@ -20,11 +20,9 @@ from torch import nn
 
 from nas_ray.errors import DeviceError, TraceError, nearest
 from nas_ray.estimate.building import Buildable, traced
-from nas_ray.estimate.calibrated import calibrated
-from nas_ray.estimate.correction import Correction
 from nas_ray.estimate.cost import Cost, SubgraphCost
 from nas_ray.estimate.estimator import Estimator, SubgraphLatency
-from nas_ray.estimate.fitting import Accuracy, Fit, fit, packed, unpacked
+from nas_ray.estimate.fitted import Accuracy, Fit, packed, unpacked
 from nas_ray.estimate.hardware import Hardware, read_hardware
 from nas_ray.estimate.learning import NotLearnedError
 from nas_ray.estimate.lookup import look_up
@@ -34,6 +32,9 @@ from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
 from nas_ray.measure.network_table import NETWORKS, parse_networks
 from nas_ray.measure.table import Row, parse_table, read_text, table_path
 from nas_ray.measure.this_machine import own_folder, warn_elsewhere
+
+if TYPE_CHECKING:
+    from nas_ray.estimate.correction import Correction
 
 #: The regression on a table, kept beside it.
 FITTED = "fitted.npz"
@@ -67,7 +68,7 @@ class Device:
         return _unpacked(self.packed_fit, self.hardware).accuracy
 
     @property
-    def correction(self) -> Correction | None:
+    def correction(self) -> "Correction | None":
         """What measured networks made of the estimates, or None where there are none."""
         return self._estimator.correction
 
@@ -252,6 +253,9 @@ def _fitted(folder: Path, path: Path, hardware: Hardware) -> bytes:
     data = kept.read_bytes() if kept.exists() else b""
     if data and unpacked(data, key, hardware) is not None:
         return data
+    # scikit-learn and scipy take a second to import, and a device that is fitted needs neither.
+    from nas_ray.estimate.fitting import fit  # noqa: PLC0415
+
     data = packed(fit(as_measured(parse_table(text, path)), hardware), key)
     # A folder that cannot be written, as where packages are installed, is fitted anew each time.
     with suppress(OSError):
@@ -287,6 +291,8 @@ def _made_estimator(device: Device) -> Estimator:
     estimator = Estimator(model=found.model, calibration=found.calibration)
     if not device.packed_networks:
         return estimator
+    from nas_ray.estimate.calibrated import calibrated  # noqa: PLC0415  # as above
+
     measured = parse_networks(gzip.decompress(device.packed_networks).decode(), Path(NETWORKS))
     return calibrated(
         estimator,

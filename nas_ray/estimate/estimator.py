@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_ray.estimate.correction import Correction
 from nas_ray.estimate.interval import Calibration, ordered_sum
 from nas_ray.estimate.latency import LatencyModel
 from nas_ray.estimate.operator_table import Array
 from nas_ray.graph import Graph
+
+if TYPE_CHECKING:  # it imports scikit-learn, which only a corrected device needs
+    from nas_ray.estimate.correction import Correction
 
 #: Different subgraphs remembered; about 100 MB.
 _MEMORY_LIMIT = 200_000
@@ -32,7 +35,7 @@ class Estimator:
     model: LatencyModel
     calibration: Calibration
     known: dict[str, SubgraphLatency] = field(default_factory=dict)
-    correction: Correction | None = None
+    correction: "Correction | None" = None
 
     def latencies(self, parts: Mapping[str, Graph]) -> dict[str, SubgraphLatency]:
         """Each subgraph by its signature; all that are new are predicted in one call."""

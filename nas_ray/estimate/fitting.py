@@ -1,44 +1,20 @@
-"""Fit a device's regression to its table, hold parts of it out, and keep the result as arrays."""
+"""Fit a device's regression to its table, and hold parts of it out to see how far off it is."""
 
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray.errors import DeviceError
-from nas_ray.estimate.features import VERSION
+from nas_ray.estimate.fitted import Accuracy, Fit
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.interval import Calibration, calibrate
-from nas_ray.estimate.latency import LatencyModel, fit_latency
+from nas_ray.estimate.interval import calibrate
 from nas_ray.estimate.operator_table import Array
-from nas_ray.estimate.roofline import Roofline
+from nas_ray.estimate.regression import fit_latency
 from nas_ray.estimate.samples import Measured, Samples, samples
-from nas_ray.estimate.trees import from_arrays
 
 FOLDS = 4
 _FEWEST_ROWS = 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class Accuracy:
-    """Of held-out rows: mean absolute error relative to the table, share within 10 %."""
-
-    mape: float
-    within_10_percent: float
-    subgraphs: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """A regression, how far off it may be, and how far off it was on rows it had not seen."""
-
-    model: LatencyModel
-    calibration: Calibration
-    accuracy: Accuracy
 
 
 def fit(measured: Sequence[Measured], hardware: Hardware) -> Fit:
@@ -110,60 +86,4 @@ def _parts(found: Samples, predicted_ms: Array) -> tuple[Array, Array, NDArray[n
         np.concatenate([measured[parts], found.latency_ms[whole]]),
         np.concatenate([predicted[parts], found.row_total(predicted_ms)[whole]]),
         np.concatenate([found.row[parts], whole]),
-    )
-
-
-def packed(fit: Fit, key: str) -> bytes:
-    """`fit` as the bytes of an `.npz` file; `key` tells what it was fitted to."""
-    model, calibration, accuracy = fit.model, fit.calibration, fit.accuracy
-    arrays: dict[str, Any] = {
-        "key": np.array(f"{VERSION} {key}"),
-        "roofs": model.roofline.roofs,
-        "weights": model.roofline.weights,
-        "free": model.free,
-        "low": model.low,
-        "high": model.high,
-        **model.trees.arrays("trees_"),
-        **{f"calibration_{f.name}": getattr(calibration, f.name) for f in fields(calibration)},
-        **{f"accuracy_{f.name}": getattr(accuracy, f.name) for f in fields(accuracy)},
-    }
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
-    return file.getvalue()
-
-
-def unpacked(data: bytes, key: str | None, hardware: Hardware) -> Fit | None:
-    """What `packed` gave, or None where it cannot be read or was fitted to another `key`."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = dict(file)
-        version, _, fitted_to = str(arrays["key"]).partition(" ")
-        if version != str(VERSION) or key not in {None, fitted_to}:
-            return None
-        return _from_arrays(arrays, hardware)
-    except (KeyError, ValueError, OSError, EOFError, BadZipFile):
-        return None
-
-
-def _from_arrays(arrays: dict[str, NDArray[Any]], hardware: Hardware) -> Fit:
-    return Fit(
-        model=LatencyModel(
-            hardware=hardware,
-            roofline=Roofline(roofs=arrays["roofs"], weights=arrays["weights"]),
-            trees=from_arrays(arrays, "trees_"),
-            free=arrays["free"],
-            low=arrays["low"],
-            high=arrays["high"],
-        ),
-        calibration=Calibration(
-            edges_ms=arrays["calibration_edges_ms"],
-            margins=arrays["calibration_margins"],
-            network_factor=float(arrays["calibration_network_factor"]),
-            additivity=float(arrays["calibration_additivity"]),
-        ),
-        accuracy=Accuracy(
-            mape=float(arrays["accuracy_mape"]),
-            within_10_percent=float(arrays["accuracy_within_10_percent"]),
-            subgraphs=int(arrays["accuracy_subgraphs"]),
-        ),
     )

@@ -62,6 +62,16 @@ class OperatorTable:
         """`(O,)`: to which graph each operator belongs."""
         return self.columns["graph"].astype(np.intp)
 
+    @property
+    def kind(self) -> NDArray[np.intp]:
+        """`(O,)`: places in KINDS."""
+        return self.columns["kind"].astype(np.intp)
+
+    @property
+    def previous_kind(self) -> NDArray[np.intp]:
+        """`(O,)`: place of the kind before, plus one; 0 at the beginning of a graph."""
+        return np.nan_to_num(self.of_previous(self["kind"] + 1)).astype(np.intp)
+
     def total(self, values: Array) -> Array:
         """`(O,)` summed within each graph to `(G,)`."""
         return np.bincount(self.graph, weights=values, minlength=self.graphs).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Boosted regression trees as plain arrays: fitted by scikit-learn, kept without a pickle.
+"""Boosted regression trees as plain arrays: kept without a pickle, walked without scikit-learn.
 
 Axes: `N` rows, `F` features, `T` trees, `M` nodes of the largest tree.
 """
@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits
 
 Array = NDArray[np.float64]
 
@@ -69,54 +67,3 @@ class Trees:
 def from_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Trees:
     """What `Trees.arrays` gave."""
     return Trees(**{field.name: arrays[prefix + field.name] for field in fields(Trees)})
-
-
-def fit_trees(rows: Array, target: Array) -> Trees:
-    """Gradient boosting of `target` `(N,)` on `rows` `(N, F)`; deterministic."""
-    regressor = HistGradientBoostingRegressor(
-        max_iter=300,
-        learning_rate=0.1,
-        max_leaf_nodes=31,
-        l2_regularization=0.1,
-        early_stopping=False,
-        random_state=0,
-    )
-    # Boosting spins its threads between short steps: on shared cores that is 30 times slower.
-    with threadpool_limits(limits=1):
-        return _trees(regressor.fit(rows, target))
-
-
-def _trees(regressor: HistGradientBoostingRegressor) -> Trees:
-    # The one place that reads them: scikit-learn has no public form of these trees, and every
-    # converter (ONNX, Treelite) reads the same attributes.
-    found = [trees[0].nodes for trees in regressor._predictors]  # noqa: SLF001
-    baseline = float(np.ravel(regressor._baseline_prediction)[0])  # noqa: SLF001
-    nodes = max(map(len, found))
-    made = {name: np.zeros((len(found), nodes)) for name in _OF_SCIKIT_LEARN}
-    for tree, rows in enumerate(found):
-        own = np.arange(len(rows))
-        leaf = rows["is_leaf"].astype(bool)
-        for name, theirs in _OF_SCIKIT_LEARN.items():
-            made[name][tree, : len(rows)] = rows[theirs]
-        made["left"][tree, : len(rows)][leaf] = own[leaf]
-        made["right"][tree, : len(rows)][leaf] = own[leaf]
-        made["value"][tree, : len(rows)][~leaf] = 0.0
-    return Trees(
-        feature=made["feature"].astype(np.int16),
-        threshold=made["threshold"],
-        left=made["left"].astype(np.int16),
-        right=made["right"].astype(np.int16),
-        nan_left=made["nan_left"].astype(np.bool_),
-        value=made["value"],
-        baseline=np.array(baseline),
-    )
-
-
-_OF_SCIKIT_LEARN = {
-    "feature": "feature_idx",
-    "threshold": "num_threshold",
-    "left": "left",
-    "right": "right",
-    "nan_left": "missing_go_to_left",
-    "value": "value",
-}

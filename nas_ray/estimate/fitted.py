@@ -1,0 +1,90 @@
+"""A fitted regression as arrays in a file: what is loaded is numbers, never a pickle."""
+
+import io
+from dataclasses import dataclass, fields
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_ray.estimate.features import VERSION
+from nas_ray.estimate.hardware import Hardware
+from nas_ray.estimate.interval import Calibration
+from nas_ray.estimate.latency import LatencyModel
+from nas_ray.estimate.roofline import Roofline
+from nas_ray.estimate.trees import from_arrays
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """Of held-out rows: mean absolute error relative to the table, share within 10 %."""
+
+    mape: float
+    within_10_percent: float
+    subgraphs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A regression, how far off it may be, and how far off it was on rows it had not seen."""
+
+    model: LatencyModel
+    calibration: Calibration
+    accuracy: Accuracy
+
+
+def packed(fit: Fit, key: str) -> bytes:
+    """`fit` as the bytes of an `.npz` file; `key` tells what it was fitted to."""
+    model, calibration, accuracy = fit.model, fit.calibration, fit.accuracy
+    arrays: dict[str, Any] = {
+        "key": np.array(f"{VERSION} {key}"),
+        "roofs": model.roofline.roofs,
+        "weights": model.roofline.weights,
+        "free": model.free,
+        "low": model.low,
+        "high": model.high,
+        **model.trees.arrays("trees_"),
+        **{f"calibration_{f.name}": getattr(calibration, f.name) for f in fields(calibration)},
+        **{f"accuracy_{f.name}": getattr(accuracy, f.name) for f in fields(accuracy)},
+    }
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def unpacked(data: bytes, key: str | None, hardware: Hardware) -> Fit | None:
+    """What `packed` gave, or None where it cannot be read or was fitted to another `key`."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = dict(file)
+        version, _, fitted_to = str(arrays["key"]).partition(" ")
+        if version != str(VERSION) or key not in {None, fitted_to}:
+            return None
+        return _from_arrays(arrays, hardware)
+    except (KeyError, ValueError, OSError, EOFError, BadZipFile):
+        return None
+
+
+def _from_arrays(arrays: dict[str, NDArray[Any]], hardware: Hardware) -> Fit:
+    return Fit(
+        model=LatencyModel(
+            hardware=hardware,
+            roofline=Roofline(roofs=arrays["roofs"], weights=arrays["weights"]),
+            trees=from_arrays(arrays, "trees_"),
+            free=arrays["free"],
+            low=arrays["low"],
+            high=arrays["high"],
+        ),
+        calibration=Calibration(
+            edges_ms=arrays["calibration_edges_ms"],
+            margins=arrays["calibration_margins"],
+            network_factor=float(arrays["calibration_network_factor"]),
+            additivity=float(arrays["calibration_additivity"]),
+        ),
+        accuracy=Accuracy(
+            mape=float(arrays["accuracy_mape"]),
+            within_10_percent=float(arrays["accuracy_within_10_percent"]),
+            subgraphs=int(arrays["accuracy_subgraphs"]),
+        ),
+    )
