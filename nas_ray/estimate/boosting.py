@@ -9,14 +9,36 @@ from nas_ray.estimate.trees import Array, Trees
 
 def fit_trees(rows: Array, target: Array) -> Trees:
     """Gradient boosting of `target` `(N,)` on `rows` `(N, F)`; deterministic."""
-    regressor = HistGradientBoostingRegressor(
-        max_iter=300,
-        learning_rate=0.1,
-        max_leaf_nodes=31,
-        l2_regularization=0.1,
-        early_stopping=False,
-        random_state=0,
+    return _fitted(
+        HistGradientBoostingRegressor(
+            max_iter=300,
+            learning_rate=0.1,
+            max_leaf_nodes=31,
+            l2_regularization=0.1,
+            early_stopping=False,
+            random_state=0,
+        ),
+        rows,
+        target,
     )
+
+
+def fit_small_trees(rows: Array, target: Array) -> Trees:
+    """The same, coarser: for a `target` that is mostly noise."""
+    return _fitted(
+        HistGradientBoostingRegressor(
+            max_iter=80,
+            max_leaf_nodes=15,
+            min_samples_leaf=30,
+            early_stopping=False,
+            random_state=0,
+        ),
+        rows,
+        target,
+    )
+
+
+def _fitted(regressor: HistGradientBoostingRegressor, rows: Array, target: Array) -> Trees:
     # Boosting spins its threads between short steps: on shared cores that is 30 times slower.
     with threadpool_limits(limits=1):
         return _trees(regressor.fit(rows, target))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nas_ray.estimate.interval import Calibration, ordered_sum
 from nas_ray.estimate.latency import LatencyModel
-from nas_ray.estimate.operator_table import Array
+from nas_ray.estimate.operator_table import Array, operator_table
 from nas_ray.graph import Graph
 
 if TYPE_CHECKING:  # it imports scikit-learn, which only a corrected device needs
@@ -74,8 +74,9 @@ class Estimator:
         return total, self.calibration.upper_ms(total, margin_ms[ordered] * times)
 
     def _predict(self, keys: Sequence[str], parts: Mapping[str, Graph]) -> None:
-        latency_ms, outside = self.model.predict_ms([parts[key] for key in keys])
-        margins_ms = self.calibration.margin_ms(latency_ms, outside)
+        table = operator_table([parts[key] for key in keys])
+        latency_ms, outside = self.model.graphs_ms(table)
+        margins_ms = self.calibration.margin_ms(table, latency_ms, outside)
         for n, key in enumerate(keys):
             self.known[key] = SubgraphLatency(
                 latency_ms=float(latency_ms[n]),

@@ -15,6 +15,8 @@ from nas_ray.estimate.latency import LatencyModel
 from nas_ray.estimate.roofline import Roofline
 from nas_ray.estimate.trees import from_arrays
 
+_FACTORS = ("factor", "network_factor", "additivity")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
@@ -45,7 +47,8 @@ def packed(fit: Fit, key: str) -> bytes:
         "low": model.low,
         "high": model.high,
         **model.trees.arrays("trees_"),
-        **{f"calibration_{f.name}": getattr(calibration, f.name) for f in fields(calibration)},
+        **calibration.difficulty.arrays("difficulty_"),
+        **{f"calibration_{name}": getattr(calibration, name) for name in _FACTORS},
         **{f"accuracy_{f.name}": getattr(accuracy, f.name) for f in fields(accuracy)},
     }
     file = io.BytesIO()
@@ -77,10 +80,8 @@ def _from_arrays(arrays: dict[str, NDArray[Any]], hardware: Hardware) -> Fit:
             high=arrays["high"],
         ),
         calibration=Calibration(
-            edges_ms=arrays["calibration_edges_ms"],
-            margins=arrays["calibration_margins"],
-            network_factor=float(arrays["calibration_network_factor"]),
-            additivity=float(arrays["calibration_additivity"]),
+            difficulty=from_arrays(arrays, "difficulty_"),
+            **{name: float(arrays[f"calibration_{name}"]) for name in _FACTORS},
         ),
         accuracy=Accuracy(
             mape=float(arrays["accuracy_mape"]),

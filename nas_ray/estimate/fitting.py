@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas_ray.errors import DeviceError
+from nas_ray.estimate.calibrating import calibrate
 from nas_ray.estimate.fitted import Accuracy, Fit
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.interval import calibrate
 from nas_ray.estimate.operator_table import Array
 from nas_ray.estimate.regression import fit_latency
 from nas_ray.estimate.samples import Measured, Samples, samples
@@ -29,7 +28,7 @@ def fit(measured: Sequence[Measured], hardware: Hardware) -> Fit:
     errors = _errors(found, held_out_ms)
     return Fit(
         model=fit_latency(found, hardware, np.ones(len(measured), dtype=np.bool_)),
-        calibration=calibrate(*_parts(found, held_out_ms), hardware.additivity),
+        calibration=calibrate(found, held_out_ms, hardware.additivity, FOLDS),
         accuracy=Accuracy(
             mape=float(errors.mean()),
             within_10_percent=float((errors <= 0.1).mean()),
@@ -70,20 +69,3 @@ def _held_out_ms(found: Samples, hardware: Hardware) -> Array:
 
 def _errors(found: Samples, predicted_ms: Array) -> Array:
     return np.asarray(np.abs(found.row_total(predicted_ms) / found.latency_ms - 1))
-
-
-def _parts(found: Samples, predicted_ms: Array) -> tuple[Array, Array, NDArray[np.intp]]:
-    """Latencies of parts, measured and predicted, and their rows.
-
-    Where operators were not measured, a row counts as one part.
-    """
-    is_known = found.table.total(np.isnan(found.operators_ms) * 1.0) == 0
-    measured = found.table.total(np.nan_to_num(found.operators_ms))
-    predicted = found.table.total(predicted_ms)
-    parts = np.flatnonzero(is_known & (measured > 0) & (predicted > 0))
-    whole = np.setdiff1d(np.arange(len(found.latency_ms)), found.row[is_known])
-    return (
-        np.concatenate([measured[parts], found.latency_ms[whole]]),
-        np.concatenate([predicted[parts], found.row_total(predicted_ms)[whole]]),
-        np.concatenate([found.row[parts], whole]),
-    )

@@ -7,7 +7,6 @@ First a roofline (`roofline.py`), then boosted trees on what is left, log(measur
 Axes: `G` graphs, `O` operators, `K` kinds, `B` properties whose range the table covers.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +15,9 @@ from numpy.typing import NDArray
 from nas_ray.estimate.effort import Effort, effort
 from nas_ray.estimate.features import features
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable, operator_table
+from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable
 from nas_ray.estimate.roofline import Roofline
 from nas_ray.estimate.trees import Trees
-from nas_ray.graph import Graph
 
 #: A property may lie this factor outside the table's range before an estimate is a guess.
 _SLACK = 1.1
@@ -43,11 +41,10 @@ class LatencyModel:
     low: Array
     high: Array
 
-    def predict_ms(self, graphs: Sequence[Graph]) -> tuple[Array, NDArray[np.bool_]]:
-        """Latency of each graph, and whether it lies outside what the table covers; both `(G,)`."""
-        table = operator_table(graphs)
+    def graphs_ms(self, table: OperatorTable) -> tuple[Array, NDArray[np.bool_]]:
+        """Latency of each graph, and whether it lies outside what was measured; both `(G,)`."""
         if not len(table):
-            return np.zeros(len(graphs)), np.zeros(len(graphs), dtype=np.bool_)
+            return np.zeros(table.graphs), np.zeros(table.graphs, dtype=np.bool_)
         outside = table.total(self._is_outside(table).astype(np.float64)) > 0
         return table.total(self.operators_ms(table)), outside
 
