@@ -1,12 +1,12 @@
 """How far above its estimate a latency may lie, in 95 of 100 cases.
 
 Split conformal prediction (Vovk et al., 2005), locally weighted (Lei et al., 2018), on held-out
-rows of the table. A regression says how far off a subgraph like this tends to be (`difficulty.py`); the
-95 % quantile of error / that is one factor, and with it a subgraph has its margin. A network adds
-subgraphs up: margins of different ones add like independent errors, in squares; a subgraph that
-occurs several times is wrong by the same factor each time, so its margins add plainly. What that
-sum gets wrong (errors that are not independent, a bias) is a second factor, the 95 % quantile of
-error / sum of margins over the whole networks in the table.
+rows of the table. A regression says how far off a subgraph like this tends to be (`difficulty.py`);
+the 95 % quantile of error / that is one factor, and with it a subgraph has its margin. A network
+adds subgraphs up: margins of different ones add like independent errors, in squares; a subgraph
+that occurs several times is wrong by the same factor each time, so its margins add plainly. What
+that sum gets wrong (errors that are not independent, a bias) is a second factor, the 95 % quantile
+of error / sum of margins over the whole networks in the table.
 """
 
 from dataclasses import dataclass
