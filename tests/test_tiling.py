@@ -1,4 +1,4 @@
-"""Blocks of outputs: those that fit the buffers and move least, against a search in plain Python."""
+"""Blocks of outputs: those that fit the buffers and move least, against plain Python."""
 
 from itertools import product
 from math import ceil
