@@ -71,9 +71,11 @@ def calibrate(
     """From held-out parts `(G,)` with their latencies; parts of one `row` are one network."""
     residuals = np.log(measured_ms / predicted_ms)
     bins = max(1, min(_BINS, len(residuals) // _FEWEST_IN_A_BIN))
-    edges = np.quantile(predicted_ms, np.arange(1, bins) / bins)
+    edges = np.unique(np.quantile(predicted_ms, np.arange(1, bins) / bins))
+    # Where many predictions are equal, a bin would be empty.
+    edges = edges[edges < predicted_ms.max()]
     place = np.searchsorted(edges, predicted_ms)
-    margins = np.array([_upper_quantile(residuals[place == b]) for b in range(bins)])
+    margins = np.array([_upper_quantile(residuals[place == b]) for b in range(len(edges) + 1)])
     margins = np.maximum(margins, 0.0)
     margin_ms = predicted_ms * np.expm1(margins[place])
     rows = int(row.max()) + 1
