@@ -7,6 +7,7 @@ from dataclasses import fields
 import pytest
 
 from nas_ray.errors import DeviceError
+from nas_ray.estimate.array import Array
 from nas_ray.estimate.hardware import Memory, read_hardware
 from nas_ray.estimate.staging import Staging
 
@@ -120,6 +121,50 @@ def test_what_may_be_left_out_is_refused_when_wrong(tmp_path, section, key, valu
 def test_half_a_staging_is_refused(tmp_path):
     with pytest.raises(DeviceError, match="'far_latency_cycles' is missing"):
         read(tmp_path, PROFILE | {"staging": {"copy_rate": 1.0}})
+
+
+ARRAY = {
+    "micro_blocks": [[2, 2, 64], [4, 4, 16]],
+    "depthwise_micro_block": [4, 4, 16],
+    "block_limit": [128, 128, 1024],
+    "input_bytes": 32768,
+    "accumulator_bytes": 131072,
+    "shared_bytes": 0,
+    "input_step_bytes": 1,
+    "accumulator_step_bytes": 1,
+    "input_channels": [16, 64],
+    "kernel_lanes": 4,
+    "kernel_step": [5, 2],
+    "input_patch": [[4, 4], [2, 2]],
+    "weight_cycles": 1.5,
+    "cores": 1,
+}
+
+
+def tuples(value):
+    return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+
+def test_an_array_is_taken_as_written(tmp_path):
+    found = read(tmp_path, PROFILE | {"array": ARRAY}).array
+    assert found == Array(**{key: tuples(value) for key, value in ARRAY.items()})
+    assert read(tmp_path, PROFILE).array is None
+
+
+@pytest.mark.parametrize("key", ARRAY)
+def test_a_missing_key_of_an_array_is_refused_by_its_name(tmp_path, key):
+    less = {name: value for name, value in ARRAY.items() if name != key}
+    with pytest.raises(DeviceError, match=f"'{key}' is missing"):
+        read(tmp_path, PROFILE | {"array": less})
+
+
+@pytest.mark.parametrize("key", ARRAY)
+def test_a_wrong_value_in_an_array_is_refused_by_its_name(tmp_path, key):
+    with pytest.raises(DeviceError, match=f"{key} must be of type .* got 'many'"):
+        read(tmp_path, PROFILE | {"array": ARRAY | {key: "many"}})
+    wrong = [0, 4] if isinstance(ARRAY[key], list) else -1
+    with pytest.raises(DeviceError, match=f"{key} (in .array. )?must"):
+        read(tmp_path, PROFILE | {"array": ARRAY | {key: wrong}})
 
 
 def test_a_whole_number_will_do_for_a_real_one(tmp_path):

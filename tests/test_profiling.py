@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from logging_backend import logging_backend
+from plain_device import PLAIN
 
 from nas_ray.errors import DeviceError, MeasureError
 from nas_ray.graph import parse_signature
@@ -41,7 +42,7 @@ class Workplace:
         """From now on do `usual`, except at the calls named; the log begins anew."""
         lines = [f'{name} = "{action}"' for name, action in actions.items()]
         text = (
-            f"clock_hz = 1e9\nparallelism_factor = {MULTIPLE}\n[measure]\nbackend = 'vela'\n"
+            f"{PLAIN}backend = 'vela'\n"
             f"log = '{self.log}'\nusual = '{usual}'\ncrashes_on = {crashes_on}\n"
             f"sleep_s = {sleep_s}\n[measure.actions]\n"
         )

@@ -7,7 +7,7 @@ from torch import nn
 
 from nas_ray.graph import parse_signature, signature, subgraphs, trace
 from nas_ray.measure import blocks
-from nas_ray.measure.networks import published_networks
+from nas_ray.measure.networks import random_network
 from nas_ray.measure.sampling import sample_subgraphs
 from nas_ray.profiling.adaptive import neighbour
 from nas_ray.profiling.rescaled import channel_counts, rescaled
@@ -78,7 +78,7 @@ def test_an_operator_without_a_rule_is_refused():
 def test_neighbours_are_sound_and_within_the_range():
     """Channels in 0.4-1.2 of those there, but for rounding to a multiple and one above it."""
     rng = np.random.default_rng(0)
-    network = next(published_networks())
+    network = random_network(np.random.default_rng(3), 16)
     for part in subgraphs(network):
         for _ in range(20):
             near = neighbour(part, rng, 16)

@@ -9,12 +9,15 @@ import types
 import numpy as np
 import pytest
 import torch
+from plain_device import PLAIN
 
 from nas_ray.device import device_folder, load_device
-from nas_ray.graph import parse_signature, signature, subgraphs, trace
+from nas_ray.estimate.hardware import read_hardware
+from nas_ray.graph import parse_signature, signature, trace
 from nas_ray.measure.blocks import inverted_bottleneck
 from nas_ray.measure.measurement import Measurement
 from nas_ray.measure.networks import random_network
+from nas_ray.measure.sampling import sample_subgraphs
 from nas_ray.measure.table import Row, read_table, table_path
 from nas_ray.profiling import Budget, loop, profile
 from nas_ray.profiling.adaptive import around_the_worst
@@ -61,8 +64,7 @@ def formula(texts):
 
 def formula_profile(folder, count, **options):
     if not (folder / "device.toml").exists():
-        text = "clock_hz = 1e9\nparallelism_factor = 8\n[measure]\n"
-        (folder / "device.toml").write_text(text, encoding="utf-8")
+        (folder / "device.toml").write_text(PLAIN, encoding="utf-8")
     return profile(folder, Budget(count=count), SEED, measure_many=formula, **options)
 
 
@@ -106,8 +108,7 @@ def test_time_ends_a_profile_between_two_samples(tmp_path, monkeypatch):
     def a_second_passes(progress):
         now_s[0] += 1
 
-    text = "clock_hz = 1e9\nparallelism_factor = 8\n[measure]\n"
-    (tmp_path / "device.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "device.toml").write_text(PLAIN, encoding="utf-8")
     budget = Budget(count=500, time_s=6.5)
     report = profile(tmp_path, budget, SEED, measure_many=formula, on_progress=a_second_passes)
     assert (report.rows, report.stopped) == (7, "time")
@@ -115,23 +116,41 @@ def test_time_ends_a_profile_between_two_samples(tmp_path, monkeypatch):
 
 
 def test_a_target_ends_it_as_soon_as_it_is_reached(tmp_path, short_rounds):
-    text = "clock_hz = 1e9\nparallelism_factor = 8\n[measure]\n"
-    (tmp_path / "device.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "device.toml").write_text(PLAIN, encoding="utf-8")
     budget = Budget(count=500, target_mape=10.0)
     report = profile(tmp_path, budget, SEED, measure_many=formula)
     assert (report.rows, report.stopped) == (60, "target")
 
 
-def test_a_space_gives_a_quarter_of_the_first_samples():
-    def draw(rng):
-        return random_network(rng, 32)
+def of_family_32(rng):
+    return random_network(rng, 32)
 
-    stream = starting_samples(0, 32, Networks(name="mine", draw=draw))
+
+def test_one_in_four_of_the_first_samples_is_a_random_network():
+    """Whole, as the generator of networks draws them; the others are subgraphs alone."""
+    keys = samples(80)
+    rng = np.random.default_rng([SEED, 4])
+    assert keys[::4] == [signature(random_network(rng, MULTIPLE)) for _ in range(20)]
+    broad = [key for n, key in enumerate(keys) if n % 4]
+    alone = sample_subgraphs(60, np.random.default_rng(SEED), MULTIPLE)
+    assert broad == [signature(graph) for graph in alone]
+
+
+def test_one_in_eight_of_the_first_samples_is_a_network_of_the_space():
+    stream = starting_samples(0, 32, Networks(name="mine", draw=of_family_32))
     keys = [next(stream) for _ in range(80)]
     rng = np.random.default_rng([0, 1])
-    own = {signature(part) for _ in range(40) for part in subgraphs(draw(rng))}
+    assert keys[1::8] == [signature(of_family_32(rng)) for _ in range(10)]
     assert len(set(keys)) == 80
-    assert sum(key in own for key in keys) >= 20
+
+
+def test_a_space_of_one_network_is_sampled_once():
+    """Then its places go to subgraphs: drawing the same again must not go on for ever."""
+    only = random_network(np.random.default_rng(7), 8)
+    stream = starting_samples(0, 8, Networks(name="one", draw=lambda rng: only))
+    keys = [next(stream) for _ in range(40)]
+    assert keys.count(signature(only)) == 1
+    assert len(set(keys)) == 40
 
 
 def test_more_is_measured_where_estimates_are_bad():
@@ -192,13 +211,15 @@ def test_with_as_many_samples_adaptive_ones_estimate_the_difficult_region_better
     assert adaptive < 0.9 * at_random, errors
 
 
-def test_held_out_errors_do_not_depend_on_the_order_of_the_rows():
+def test_held_out_errors_do_not_depend_on_the_order_of_the_rows(tmp_path):
     rows = [
         Row(signature=key, latency_ms=m.latency_ms, peak_memory_bytes=1, weight_bytes=1, macs=1)
         for key, m in formula(samples(60))
     ]
-    assert held_out_errors(rows, MULTIPLE) == held_out_errors(rows[::-1], MULTIPLE)
-    assert held_out_errors(rows[:5], MULTIPLE) == {}
+    (tmp_path / "device.toml").write_text(PLAIN, encoding="utf-8")
+    hardware = read_hardware(tmp_path / "device.toml")
+    assert held_out_errors(rows, hardware) == held_out_errors(rows[::-1], hardware)
+    assert held_out_errors(rows[:5], hardware) == {}
 
 
 def test_whole_networks_are_compared_with_what_the_back_end_says_of_them(small_device):

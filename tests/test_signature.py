@@ -87,6 +87,17 @@ def test_other_work_has_another_signature(first, second):
     assert signature(trace(first, x)) != signature(trace(second, x))
 
 
+def test_the_last_words_say_on_which_side_there_is_more():
+    layers = [nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()) for _ in range(3)]
+    graph = trace(nn.Sequential(*layers), torch.zeros(1, 4, 8, 8))
+    parts = subgraphs(graph)
+    line = signature(parts[0].alone())
+    ends = ["; more after", "; more before after", "; more before"]
+    assert [signature(part) for part in parts] == [line + end for end in ends]
+    assert [signature(part.alone()) for part in parts] == [line] * 3
+    assert "more" not in signature(graph)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -140,3 +140,15 @@ def test_a_subgraph_is_a_graph_of_its_own():
     _, part = parts(nn.Sequential(convolution(16, 16, kernel=3), Basic()))
     assert part.inputs == (0,)
     assert part.lifetimes == {0: (-1, 2), 1: (0, 1), 2: (1, 2), 3: (2, 3)}
+
+
+def test_a_part_that_is_cut_again_remembers_what_was_around_it():
+    """Cut before the last two of four: their first has something before it, their last nothing."""
+    cut = parts(nn.Sequential(*[convolution(16, 16, kernel=3) for _ in range(4)]))
+    sides = [(part.has_before, part.has_after) for part in cut]
+    assert sides == [(False, True), (True, True), (True, True), (True, False)]
+    for part in cut:
+        (again,) = subgraphs(part)
+        assert (again.has_before, again.has_after) == (part.has_before, part.has_after)
+        (alone,) = subgraphs(part.alone())
+        assert (alone.has_before, alone.has_after) == (False, False)
