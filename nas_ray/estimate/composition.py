@@ -26,8 +26,8 @@ Tables = Mapping[Position, PositionTables]
 class Composition:
     """Networks as rows of `ids` `(N, P)` into `parts`; -1 where nothing stands at a position.
 
-    `missing` lists configs with an entry that no network has shown, one for each such entry; with
-    any, `ids` mean nothing.
+    Positions are in the order of the tables, that of execution. `missing` lists configs with an
+    entry that no network has shown, one for each such entry; with any, `ids` mean nothing.
     """
 
     positions: tuple[Position, ...]

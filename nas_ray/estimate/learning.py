@@ -29,6 +29,7 @@ from nas_ray.estimate.codes import Codebook, Codes, combined
 from nas_ray.estimate.composition import Composition, compose, entry_lines
 from nas_ray.estimate.covering import combination_lines, occurrences, worth_seeing
 from nas_ray.estimate.dependence import NoFunctionError
+from nas_ray.estimate.position_order import NoOrderError, PositionOrder
 from nas_ray.estimate.tables import Learner, Network, TooWideError
 
 _SAMPLE = 2048
@@ -62,6 +63,7 @@ class LearnedSpace:
         self._codebook = Codebook()
         self._learner = Learner()
         self._networks: dict[bytes, Network] = {}
+        self._order = PositionOrder()
         self._codes: list[Codes] = []
         self._held_out = 0
 
@@ -80,6 +82,8 @@ class LearnedSpace:
             raise NotLearnedError("a value that cannot be told from others") from error
         except NoFunctionError as error:
             raise NotLearnedError("one config, two networks") from error
+        except NoOrderError as error:
+            raise NotLearnedError("positions in too many orders") from error
         except TooWideError as error:
             raise NotLearnedError("a number that depends on too much") from error
 
@@ -147,12 +151,12 @@ class LearnedSpace:
         drawn = [int(n) for n in rng.permutation(len(configs))]
         known = [n for n in drawn[:_LOOKED_AT] if _key(codes[:, n]) in self._networks]
         for n in known[:_AGAIN]:
-            if self._look(configs[n]) != self._networks[_key(codes[:, n])]:
+            if self._order.placed(self._look(configs[n])) != self._networks[_key(codes[:, n])]:
                 raise NotLearnedError("one config, two networks")
         count = max(_FEWEST_HELD_OUT, _HELD_OUT - self._held_out)
         rows = [n for n in drawn[:_LOOKED_AT] if _key(codes[:, n]) not in self._networks][:count]
         self._see(configs, codes, rows, limit)
-        if any(self._networks[_key(codes[:, n])] != composition.network(n) for n in rows):
+        if not all(_same(self._networks[_key(codes[:, n])], composition.network(n)) for n in rows):
             self._held_out = 0
             return False
         self._held_out += len(rows)
@@ -168,12 +172,13 @@ class LearnedSpace:
                 continue
             if len(self) >= limit:
                 raise NotLearnedError(f"more than {limit} networks to build")
-            self._networks[key] = self._look(configs[n])
+            self._networks[key] = self._order.placed(self._look(configs[n]))
             self._codes.append(codes[:, n].copy())
 
     def _tables(self, sizes: Codes) -> dict[Any, Any]:
         networks = list(self._networks.values())
-        return self._learner.position_tables(self._seen_codes(len(sizes)), sizes, networks)
+        found = self._learner.position_tables(self._seen_codes(len(sizes)), sizes, networks)
+        return {position: found[position] for position in self._order if position in found}
 
     def _seen_codes(self, choices: int) -> Codes:
         """`(K, B)`; a choice that came later is absent from the networks before it."""
@@ -181,6 +186,11 @@ class LearnedSpace:
         for n, row in enumerate(self._codes):
             seen[: len(row), n] = row
         return seen
+
+
+def _same(network: Network, other: Network) -> bool:
+    """The same pieces in the same order."""
+    return list(network.items()) == list(other.items())
 
 
 def _key(row: Codes) -> bytes:

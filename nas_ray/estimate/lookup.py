@@ -16,7 +16,8 @@ from nas_ray.estimate.composition import Composition
 from nas_ray.estimate.estimator import Estimator
 from nas_ray.estimate.hardware import Hardware
 from nas_ray.estimate.learning import LearnedSpace, NotLearnedError
-from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
+from nas_ray.estimate.memory import peak_memory_bytes, piece_of, weight_bytes
+from nas_ray.estimate.peak import Piece, peaks
 from nas_ray.estimate.skeleton import pieces, put_together, take_apart
 from nas_ray.estimate.tables import Network, Part
 from nas_ray.graph import Graph, signature, subgraphs
@@ -32,7 +33,7 @@ class PieceCost:
     """What a piece adds to any network that has it; `subgraphs` by their signatures."""
 
     subgraphs: tuple[tuple[str, Graph], ...]
-    peak_memory_bytes: int
+    memory: Piece
     weight_bytes: int
     macs: int
 
@@ -62,7 +63,7 @@ class _Memory:
         found = pieces(graph, parts)
         network = {position: take_apart(piece) for position, piece in found.items()}
         costs = [self.piece(part) for part in network.values()]
-        if _whole(graph, parts, self.hardware) != _together(costs):
+        if _whole(graph, parts, self.hardware) != _together(costs, self.hardware):
             raise NotLearnedError("a network that is not the sum of its pieces")
         return network
 
@@ -105,13 +106,13 @@ def _costs(
     ids = inside[composition.ids].reshape(len(composition.ids), -1)
     ids = ids[:, (ids >= 0).any(axis=0)]
     latency_ms, upper_ms = estimator.networks_ms(ids, [latencies[key] for key in number])
-    peak = np.array([*(c.peak_memory_bytes for c in costs), 0], dtype=np.int64)
+    memories = [cost.memory for cost in costs]
     weight = np.array([*(c.weight_bytes for c in costs), 0], dtype=np.int64)
     macs = np.array([*(c.macs for c in costs), 0], dtype=np.int64)
     return {
         "latency_ms": latency_ms,
         "latency_ms_upper": upper_ms,
-        "peak_memory_bytes": peak[composition.ids].max(axis=1),
+        "peak_memory_bytes": peaks(memories, composition.ids, memory.hardware.staging),
         "weight_bytes": weight[composition.ids].sum(axis=1),
         "macs": macs[composition.ids].sum(axis=1),
     }
@@ -128,7 +129,7 @@ def _piece_cost(part: Part, hardware: Hardware) -> PieceCost:
     graph = put_together(*part)
     return PieceCost(
         subgraphs=tuple((signature(found), found) for found in subgraphs(graph)),
-        peak_memory_bytes=peak_memory_bytes(graph, hardware),
+        memory=piece_of(graph, hardware),
         weight_bytes=weight_bytes(graph, hardware),
         macs=graph.macs,
     )
@@ -144,11 +145,12 @@ def _whole(graph: Graph, parts: Sequence[Graph], hardware: Hardware) -> tuple[ob
     )
 
 
-def _together(costs: Sequence[PieceCost]) -> tuple[object, ...]:
+def _together(costs: Sequence[PieceCost], hardware: Hardware) -> tuple[object, ...]:
     """The same, put together from pieces."""
+    memories, row = [cost.memory for cost in costs], np.arange(len(costs), dtype=np.int32)
     return (
         [key for cost in costs for key, _ in cost.subgraphs],
-        max((cost.peak_memory_bytes for cost in costs), default=0),
+        int(peaks(memories, row[np.newaxis], hardware.staging)[0]),
         sum(cost.weight_bytes for cost in costs),
         sum(cost.macs for cost in costs),
     )

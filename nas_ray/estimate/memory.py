@@ -3,10 +3,15 @@
 from itertools import accumulate
 from math import prod
 
+import numpy as np
+
 from nas_ray.estimate.hardware import Hardware
 from nas_ray.estimate.ordering import best_order, depth_first, reordered, written_in_place
-from nas_ray.estimate.staging import peak_with_weights
+from nas_ray.estimate.peak import Piece, peaks, piece
 from nas_ray.graph import Graph
+
+#: One network that is one piece.
+_WHOLE = np.zeros((1, 1), dtype=np.int32)
 
 
 def peak_memory_bytes(graph: Graph, hardware: Hardware) -> int:
@@ -17,14 +22,16 @@ def peak_memory_bytes(graph: Graph, hardware: Hardware) -> int:
     activations count too. What a compiler may do on top is ignored: computing in place, running
     several operators stripe by stripe, fragmentation.
 
-    Without [staging], the peak of a network is the largest of its subgraphs' peaks. With it, it
-    is not: what a subgraph copies ahead stands beside the end of the subgraph before.
+    Without [staging], the peak of a network is the largest of its pieces' peaks. With it, it is
+    not: what a piece copies ahead stands beside the end of the piece before (`peak`).
     """
+    return int(peaks([piece_of(graph, hardware)], _WHOLE, hardware.staging)[0])
+
+
+def piece_of(graph: Graph, hardware: Hardware) -> Piece:
+    """What a part of a network brings to the peak of the network."""
     graph = _as_run(graph, hardware)
-    live_bytes = activation_bytes(graph, hardware)
-    if hardware.staging is None:
-        return max(live_bytes)
-    return max(*live_bytes, peak_with_weights(graph, live_bytes[1:-1], hardware.staging))
+    return piece(graph, activation_bytes(graph, hardware), hardware.staging)
 
 
 def activation_bytes(graph: Graph, hardware: Hardware) -> list[int]:
@@ -55,10 +62,12 @@ def _storage_bytes(graph: Graph, hardware: Hardware) -> list[int]:
     """Bytes of each tensor, padded as `hardware` says.
 
     All begin at its alignment. Channels are padded to its channel multiple, but not those of a
-    tensor that enters or leaves the network or of which another shows a part.
+    tensor that enters or leaves the network or of which another shows a part. What a part of a
+    network takes from the operators before it, or leaves to those after it, is inside.
     """
-    shown = {tensor.storage for n, tensor in enumerate(graph.tensors) if tensor.storage != n}
-    plain = shown | set(graph.inputs) | set(graph.outputs)
+    plain = {tensor.storage for n, tensor in enumerate(graph.tensors) if tensor.storage != n}
+    plain |= set() if graph.has_before else set(graph.inputs)
+    plain |= set() if graph.has_after else set(graph.outputs)
     return [
         _tensor_bytes(tensor.shape, hardware, 1 if n in plain else hardware.channel_multiple)
         for n, tensor in enumerate(graph.tensors)

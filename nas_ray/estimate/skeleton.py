@@ -24,8 +24,9 @@ _IMPLIED_KINDS = {"conv", "depthwise_conv", "linear"}
 
 _NO_WORK = {"reshape", "slice", "transpose"}
 
-#: Name of the first operator with weights, and which time it occurs.
-Position = tuple[str, int]
+#: Name of the first operator with weights, which time it occurs, and in which order of the space
+#: (`position_order`); 0 for a network alone.
+Position = tuple[str, int, int]
 
 
 def pieces(graph: Graph, parts: Sequence[Graph]) -> dict[Position, Graph]:
@@ -46,7 +47,7 @@ def pieces(graph: Graph, parts: Sequence[Graph]) -> dict[Position, Graph]:
     times: Counter[str] = Counter()
     for run in runs:
         name = next((op.name for op in run if op.weight), run[0].kind)
-        named[name, times[name]] = graph.part(run, name)
+        named[name, times[name], 0] = graph.part(run, name)
         times[name] += 1
     return named
 

@@ -18,13 +18,16 @@ into a second buffer.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 from math import ceil, prod
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nas_ray.graph import Graph, Operator
 
-#: An operator that runs in the pass of the one before it: no weights arrive in between.
-_CHAINED = frozenset({"add"})
+Floats = NDArray[np.float64]
+Number = TypeVar("Number", float, Floats)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,92 +67,74 @@ class Staging:
     operator_bytes: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Buffers:
-    """Bytes of one operator's weights: at most, while the operator before runs, and at its end."""
+class Work(NamedTuple, Generic[Number]):
+    """An operator, or `(N,)`: bytes of weights as stored, how often they are read, and cycles.
 
-    most: int = 0
-    early: int = 0
-    late: int = 0
+    `alone` and `staged` are with the constants in the far and in the near memory.
+    """
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Work:
-    """One operator: bytes of weights as stored, and cycles with them in the far or near memory."""
-
-    stored: float
-    passes: int
-    channels: int
-    alone: float
-    staged: float
+    stored: Number
+    passes: Number
+    channels: Number
+    alone: Number
+    staged: Number
 
 
-def buffers(graph: Graph, staging: Staging) -> tuple[Buffers, ...]:
-    """The weight buffers of each operator of `graph`; the first has none, nothing runs before."""
-    found: list[Buffers] = []
-    hidden = 0.0
-    for operator in graph.operators:
-        if found and operator.kind in _CHAINED:
-            found.append(Buffers())
-            continue
-        work = _work(graph, operator, staging)
-        share = _early_share(work, staging, hidden) if found else 0.0
-        found.append(_buffers(round(work.stored), share))
-        far = _far_cycles(work, staging) if work.stored else 0.0
-        # Under an operator whose weights come in parts, only its last part hides a copy.
-        hidden = work.staged * (1 - share if share < 1 else 1) if share else max(work.alone, far)
-    return tuple(found)
+class Copy(NamedTuple):
+    """Bytes of operators' weights, `(N,)`: at most, while the operator before runs, and at its end.
+
+    `hides` are the cycles of the operator under which a copy for the next one costs nothing.
+    """
+
+    most: Floats
+    early: Floats
+    late: Floats
+    hides: Floats
 
 
-def peak_with_weights(graph: Graph, live_bytes: list[int], staging: Staging) -> int:
-    """The most bytes at one operator: `live_bytes` of activations and the buffers beside them."""
-    held = buffers(graph, staging)
-    runs = [n for n, one in enumerate(graph.operators) if not n or one.kind not in _CHAINED]
-    peak = max(live_bytes, default=0)
-    for n in runs:
-        peak = max(peak, live_bytes[n] + held[n].most)
-    for n, after in pairwise(runs):
-        peak = max(peak, live_bytes[n] + held[n].late + held[after].early)
-    return peak
+def copied(work: Work[Floats], hidden: Floats, staging: Staging) -> Copy:
+    """What is copied of the weights of operators, each with its `hidden` cycles.
 
-
-def _buffers(stored_bytes: int, share: float) -> Buffers:
-    if not share:
-        return Buffers()
-    early = round(stored_bytes * share)
-    late = stored_bytes - early if share < 1 else stored_bytes
-    return Buffers(most=stored_bytes, early=early, late=late)
-
-
-def _far_cycles(work: _Work, staging: Staging) -> float:
-    return (staging.far_latency_cycles + work.stored / staging.stream_rate) * work.passes
-
-
-def _early_share(work: _Work, staging: Staging, hidden: float) -> float:
-    """The share of the weights that is copied under the operator before; 0: none are copied."""
-    if not work.stored:
-        return 0.0
+    Nothing is for the first operator of a network: its `hidden` is minus infinity.
+    """
     copy = staging.far_latency_cycles + work.stored / staging.copy_rate
     near = staging.near_latency_cycles + work.stored / staging.near_rate * work.passes
-    far = _far_cycles(work, staging)
-    if near + max(0.0, copy - hidden) >= far:
-        return 0.0
-    if work.passes == 1 and copy + near > max(work.alone, far):
-        return 0.0
-    if hidden >= copy:
-        return 1.0
+    far = (staging.far_latency_cycles + work.stored / staging.stream_rate) * work.passes
+    slowest = np.maximum(work.alone, far)
+    is_copied = (work.stored > 0) & (near + np.maximum(0.0, copy - hidden) < far)
+    is_copied &= (work.passes > 1) | (copy + near <= slowest)
+    share = np.where(hidden < copy, _early_share(work, hidden / copy, far, staging), 1.0)
+    most = np.where(is_copied, np.rint(work.stored), 0.0)
+    early = np.rint(most * share)
+    # Under an operator whose weights come in parts, only its last part hides a copy.
+    last = np.where(share < 1, 1 - share, 1.0)
+    hides = np.where(work.stored > 0, slowest, work.alone)
+    return Copy(
+        most=most,
+        early=early,
+        late=np.where(share < 1, most - early, most),
+        hides=np.where(is_copied, work.staged * last, hides),
+    )
+
+
+def _early_share(work: Work[Floats], hidden: Floats, far: Floats, staging: Staging) -> Floats:
+    """The share of weights that is copied under the operator before, in whole channel groups.
+
+    `hidden` is the share of the copy that would cost nothing.
+    """
     # Half ahead is enough for an operator that takes longer than a far read of its weights.
-    share = min(hidden / copy, 0.5 if work.alone > far else 1.0)
-    groups = max(1, int(work.channels * share) // staging.channel_group)
-    return min(1.0, groups * staging.channel_group / work.channels)
+    share = np.minimum(np.maximum(hidden, 0.0), np.where(work.alone > far, 0.5, 1.0))
+    groups = np.maximum(1.0, np.floor(work.channels * share) // staging.channel_group)
+    return np.minimum(1.0, groups * staging.channel_group / work.channels)
 
 
-def _work(graph: Graph, operator: Operator, staging: Staging) -> _Work:
+def work(graph: Graph, operator: Operator, staging: Staging) -> Work[float]:
+    """What `operator` of `graph` stores, and how long it takes."""
     output, image = graph.shape(operator.outputs[0]), graph.shape(operator.inputs[0])
     channels, pixels, depthwise = output[1], prod(output[2:]), operator.kind == "depthwise_conv"
     if not depthwise and (operator.kind != "conv" or operator.groups > 1):
         cycles = staging.operator_cycles
-        return _Work(stored=0.0, passes=1, channels=channels, alone=cycles, staged=cycles)
+        return Work(stored=0.0, passes=1, channels=channels, alone=cycles, staged=cycles)
     groups = 8 if operator.is_pointwise_conv else 4
     block_channels = min(_up(channels, staging.channel_group), groups * staging.channel_group)
     passes = max(1, ceil(pixels * block_channels / staging.block_outputs))
@@ -163,7 +148,7 @@ def _work(graph: Graph, operator: Operator, staging: Staging) -> _Work:
         channels * passes * cycles
         for cycles in (staging.far_channel_cycles, staging.near_channel_cycles)
     )
-    return _Work(
+    return Work(
         stored=_stored_bytes(operator, image[1], channels, staging),
         passes=passes,
         channels=channels,

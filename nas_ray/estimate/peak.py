@@ -1,0 +1,88 @@
+"""Peak memory of networks that share their pieces, weights on their way included.
+
+What an operator's weights take depends on the operator before it, how that one's came on the one
+before that, and so on: the peak of a network is not the largest of its pieces'. The networks are
+gone through operator by operator, all of them at once. One network is one piece.
+
+Axes: `N` networks, `P` positions, `S` pieces, `R` operators at most in a piece.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_ray.estimate.staging import Floats, Staging, Work, copied, work
+from nas_ray.graph import Graph
+
+#: An operator that runs in the pass of the one before it: no weights arrive in between.
+_CHAINED = frozenset({"add"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Bytes alive in a piece without weights: at most, and at each operator that is not chained.
+
+    `works` is the work of these operators.
+    """
+
+    peak_bytes: int
+    live_bytes: tuple[int, ...]
+    works: tuple[Work[float], ...]
+
+
+def piece(graph: Graph, live_bytes: Sequence[int], staging: Staging | None) -> Piece:
+    """`graph` as a piece; `live_bytes` are activations before, at each operator and after."""
+    runs = [
+        n
+        for n, operator in enumerate(graph.operators)
+        if staging and (operator.kind not in _CHAINED or not (n or graph.has_before))
+    ]
+    return Piece(
+        peak_bytes=max(live_bytes),
+        live_bytes=tuple(live_bytes[n + 1] for n in runs),
+        works=tuple(work(graph, graph.operators[n], staging) for n in runs if staging),
+    )
+
+
+def peaks(
+    pieces: Sequence[Piece], ids: NDArray[np.int32], staging: Staging | None
+) -> NDArray[np.int64]:
+    """`(N,)`: peaks of networks; the rows of `ids` `(N, P)` are their pieces in execution order.
+
+    -1 is no piece.
+    """
+    static = np.array([*(one.peak_bytes for one in pieces), 0], dtype=np.int64)
+    peak = static[ids].max(axis=1, initial=0)
+    return peak if staging is None else np.maximum(peak, _with_weights(pieces, ids, staging))
+
+
+def _with_weights(
+    pieces: Sequence[Piece], ids: NDArray[np.int32], staging: Staging
+) -> NDArray[np.int64]:
+    counts, table = _table(pieces)
+    peak = np.zeros(len(ids))
+    # Of the last operator so far: bytes alive at its end, and cycles that hide a copy.
+    end, hidden = np.zeros(len(ids)), np.full(len(ids), -np.inf)
+    for column in ids.T:
+        rows = np.flatnonzero(column >= 0)
+        for n in range(counts[column[rows]].max(initial=0)):
+            rows = rows[counts[column[rows]] > n]
+            live, *numbers = table[:, n, column[rows]]
+            copy = copied(Work(*numbers), hidden[rows], staging)
+            at_once = np.maximum(live + copy.most, end[rows] + copy.early)
+            peak[rows] = np.maximum(peak[rows], at_once)
+            end[rows], hidden[rows] = live + copy.late, copy.hides
+    return peak.astype(np.int64)
+
+
+def _table(pieces: Sequence[Piece]) -> tuple[NDArray[np.intp], Floats]:
+    """Operators of each piece, `(S,)`, and what is alive there and their work, `(1 + 5, R, S)`."""
+    counts = np.array([len(one.works) for one in pieces], dtype=np.intp)
+    table = np.zeros((1 + len(Work._fields), counts.max(initial=0), len(pieces)))
+    for n, one in enumerate(pieces):
+        if one.works:
+            table[0, : counts[n], n] = one.live_bytes
+            table[1:, : counts[n], n] = np.array(one.works).T
+    return counts, table
