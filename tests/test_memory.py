@@ -153,7 +153,9 @@ def test_large_images_need_what_the_compiler_says(kind):
                 channels, channels, kernel=int(row["k"]), expansion=int(row["expand"]), stride=1
             )
             graph = trace(model, torch.empty(1, channels, side, side))
-        assert peak_memory_bytes(graph, DEVICE) == pytest.approx(int(row[f"{kind}_sram"]), rel=0.03)
+        # The profile does not promise it, but alone with its input this compiler adds in place.
+        device = replace(DEVICE, writes_in_place=True)
+        assert peak_memory_bytes(graph, device) == pytest.approx(int(row[f"{kind}_sram"]), rel=0.03)
 
 
 def reference(name):

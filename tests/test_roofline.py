@@ -5,7 +5,7 @@ import pytest
 
 from nas_ray.estimate.effort import RESOURCES, effort
 from nas_ray.estimate.operator_table import KINDS, operator_table
-from nas_ray.estimate.roofline import fit_roofline
+from nas_ray.estimate.roofs import fit_roofline
 from nas_ray.measure.sampling import sample_subgraphs
 
 FACTOR, MACS_PER_CYCLE = 16, 512

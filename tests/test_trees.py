@@ -6,7 +6,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from nas_ray.estimate import trees
-from nas_ray.estimate.trees import fit_trees, from_arrays
+from nas_ray.estimate.boosting import fit_trees
+from nas_ray.estimate.trees import from_arrays
 
 
 def rows_of(count, seed):
