@@ -7,7 +7,7 @@ Parts: random networks of the classification space; random inverted bottlenecks,
 alone; published classifiers, which nobody sampled; peak memory; accuracy by rows of the table; what
 each part of the method is worth; speed. Test graphs come from a seed that no table was made from,
 and none that is in a table counts. The truth is a compiler estimate, never a measurement on
-silicon. A share is 0.1 for 10 %; an error above 0 means that the estimate is too high.
+silicon. Run it from a checkout whose nas_ray is the installed one (or PYTHONPATH=.). A share is 0.1 for 10 %; an error above 0 means that the estimate is too high.
 """
 
 import argparse

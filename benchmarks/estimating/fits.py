@@ -53,7 +53,12 @@ def as_table(hardware: Hardware, rows: Sequence[Row]) -> Table:
 def regression(table: Table) -> Predict:
     """What a device is fitted to, on these rows alone."""
     model = _fitted(table)
-    return lambda graphs: _summed(graphs, lambda parts: model.predict_ms(parts)[0])
+
+    def predict(parts: Sequence[Graph]) -> Array:
+        operators = operator_table(parts)
+        return operators.total(model.operators_ms(operators))
+
+    return lambda graphs: _summed(graphs, predict)
 
 
 def without_prior(table: Table) -> Predict:
