@@ -7,7 +7,8 @@ Parts: random networks of the classification space; random inverted bottlenecks,
 alone; published classifiers, which nobody sampled; peak memory; accuracy by rows of the table; what
 each part of the method is worth; speed. Test graphs come from a seed that no table was made from,
 and none that is in a table counts. The truth is a compiler estimate, never a measurement on
-silicon. Run it from a checkout whose nas_ray is the installed one (or PYTHONPATH=.). A share is 0.1 for 10 %; an error above 0 means that the estimate is too high.
+silicon. A share is 0.1 for 10 %; an error above 0 means that the estimate is too high. From another
+checkout than the installed one, put PYTHONPATH=. in front.
 """
 
 import argparse
