@@ -1,0 +1,1 @@
+"""Parts of `benchmarks/estimator.py`: test graphs, the compiler's answers, fits, figures, times."""
