@@ -272,8 +272,10 @@ def test_the_compiler_runs_one_branch_after_the_other():
     model.left, model.right = nn.Conv2d(16, 128, 1), nn.Conv2d(16, 128, 1)
     model.left_end, model.right_end = nn.Conv2d(128, 16, 1), nn.Conv2d(128, 16, 1)
     graph = trace(model, torch.zeros(1, 16, 48, 48))
-    assert peak_memory_bytes(graph, replace(DEVICE, staging=None)) == 405_504
-    assert peak_memory_bytes(graph, DEVICE) == pytest.approx(411_728, rel=0.002)
+    # The profile does not promise it, but here this compiler adds in place.
+    device = replace(DEVICE, writes_in_place=True)
+    assert peak_memory_bytes(graph, replace(device, staging=None)) == 405_504
+    assert peak_memory_bytes(graph, device) == pytest.approx(411_728, rel=0.002)
 
 
 def test_the_order_of_least_memory_closes_a_branch_before_it_opens_another():

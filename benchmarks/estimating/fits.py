@@ -9,13 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas_ray.device import as_measured
+from nas_ray.estimate.boosting import fit_trees
 from nas_ray.estimate.effort import RESOURCES, effort
 from nas_ray.estimate.features import features
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.latency import LatencyModel, fit_latency
+from nas_ray.estimate.latency import LatencyModel
 from nas_ray.estimate.operator_table import Array, OperatorTable, operator_table
+from nas_ray.estimate.regression import fit_latency
 from nas_ray.estimate.samples import Measured, samples
-from nas_ray.estimate.trees import Trees, fit_trees
+from nas_ray.estimate.trees import Trees
 from nas_ray.graph import Graph, subgraphs
 from nas_ray.measure.table import Row
 
