@@ -54,7 +54,7 @@ def peaks(
     -1 is no piece.
     """
     static = np.array([*(one.peak_bytes for one in pieces), 0], dtype=np.int64)
-    peak = static[ids].max(axis=1, initial=0)
+    peak: NDArray[np.int64] = static[ids].max(axis=1, initial=0)
     return peak if staging is None else np.maximum(peak, _with_weights(pieces, ids, staging))
 
 
