@@ -16,6 +16,7 @@ from nas_ray.estimate.building import traced
 from nas_ray.estimate.codes import Codebook
 from nas_ray.estimate.dependence import NoFunctionError, smallest_set
 from nas_ray.estimate.learning import LearnedSpace, NotLearnedError
+from nas_ray.estimate.memory import peak_memory_bytes
 from nas_ray.estimate.skeleton import pieces, put_together, take_apart
 from nas_ray.graph import signature, subgraphs, trace
 from nas_ray.space import SearchSpace
@@ -77,6 +78,17 @@ def test_the_classification_space_is_looked_up_to_the_last_bit(small_device, arg
     configs = [space.sample(rng) for _ in range(COUNT)]
     assert_equal_to_the_last_bit(small_device, space, configs, rng.permutation(COUNT)[:40])
     assert 0 < networks_seen(space, small_device) < COUNT // 2
+
+
+def test_weights_on_their_way_are_looked_up_too(small_device):
+    """`look_up` gives up nowhere, and the peaks are those of the networks built."""
+    assert small_device.hardware.staging
+    space, rng = classification.space(), np.random.default_rng(1)
+    configs = [space.sample(rng) for _ in range(COUNT)]
+    found = lookup.look_up(space, configs, small_device.hardware, small_device._estimator)
+    for n in rng.permutation(COUNT)[:40]:
+        expected = peak_memory_bytes(traced(space, configs[n]), small_device.hardware)
+        assert found["peak_memory_bytes"][n] == expected
 
 
 def networks_seen(space, device) -> int:

@@ -125,7 +125,8 @@ def _early_share(work: Work[Floats], hidden: Floats, far: Floats, staging: Stagi
     # Half ahead is enough for an operator that takes longer than a far read of its weights.
     share = np.minimum(np.maximum(hidden, 0.0), np.where(work.alone > far, 0.5, 1.0))
     groups = np.maximum(1.0, np.floor(work.channels * share) // staging.channel_group)
-    return np.asarray(np.minimum(1.0, groups * staging.channel_group / work.channels))
+    found: Floats = np.minimum(1.0, groups * staging.channel_group / work.channels)
+    return found
 
 
 def work(graph: Graph, operator: Operator, staging: Staging) -> Work[float]:
