@@ -124,7 +124,7 @@ def test_profile_finds_the_parallelism_factor_that_a_device_lacks(capsys, tmp_pa
     code, _, err = said(capsys, "profile", str(tmp_path), "--count", "1")
     assert code == 1
     assert "--detect" in err
-    words = ("profile", str(tmp_path), "--detect", "--count", "1", "--json")
+    words = ("profile", str(tmp_path), "--detect", "--count", "40", "--json")
     code, out, _ = said(capsys, *words)
     assert code == 0
     assert last_json(out)["parallelism"]["conv_out"] == 16

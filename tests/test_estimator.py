@@ -1,10 +1,12 @@
 """From subgraphs to networks: each predicted once, repeats counted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nas_ray.estimate.estimator import Estimator, SubgraphLatency
-from nas_ray.estimate.interval import Calibration
+from nas_ray.estimate.operator_table import operator_table
 from nas_ray.graph import signature
 from nas_ray.measure.sampling import sample_subgraphs
 
@@ -22,10 +24,11 @@ def estimator(small_device):
     )
 
 
-def test_a_subgraph_is_what_the_model_says_with_the_margin_of_its_size(estimator, parts):
+def test_a_subgraph_is_what_the_model_says_with_the_margin_it_has(estimator, parts):
     latencies = estimator.latencies(parts)
-    predicted, outside = estimator.model.predict_ms(list(parts.values()))
-    margins = estimator.calibration.margin_ms(predicted, outside)
+    table = operator_table(list(parts.values()))
+    predicted, outside = estimator.model.graphs_ms(table)
+    margins = estimator.calibration.margin_ms(table, predicted, outside)
     assert [latencies[key].latency_ms for key in parts] == predicted.tolist()
     assert [latencies[key].margin_ms for key in parts] == margins.tolist()
     assert [latencies[key].outside for key in parts] == outside.tolist()
@@ -38,16 +41,26 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(estimator, parts):
         assert estimator.latencies({key: parts[key]})[key] == together[key]
 
 
-def test_a_network_is_the_sum_and_repeated_subgraphs_are_wrong_together():
+@pytest.fixture
+def plain(estimator):
+    """Margins add as they are: no factor of networks."""
+    calibration = replace(estimator.calibration, network_factor=1.0, additivity=0.0)
+    return replace(estimator, calibration=calibration)
+
+
+LATENCIES = {
+    "a": SubgraphLatency(latency_ms=20.0, margin_ms=3.0, outside=False),
+    "b": SubgraphLatency(latency_ms=50.0, margin_ms=8.0, outside=False),
+}
+
+
+def test_a_network_is_the_sum_and_repeated_subgraphs_are_wrong_together(plain):
     """Margins by hand: 3 of `a` occurs twice, 8 of `b` once: sqrt((2 * 3)^2 + 8^2) = 10."""
-    estimator = Estimator(
-        model=None,
-        calibration=Calibration(
-            edges_ms=np.array([]), margins=np.array([0.0]), network_factor=1.0, additivity=0.0
-        ),
-    )
-    latencies = {
-        "a": SubgraphLatency(latency_ms=20.0, margin_ms=3.0, outside=False),
-        "b": SubgraphLatency(latency_ms=50.0, margin_ms=8.0, outside=False),
-    }
-    assert estimator.network_ms(["a", "b", "a"], latencies) == (90.0, pytest.approx(100.0))
+    assert plain.network_ms(["a", "b", "a"], LATENCIES) == (90.0, pytest.approx(100.0))
+
+
+def test_what_networks_add_to_margins_is_not_added_to_one_subgraph(plain):
+    """By hand: twice the joint margin of 10 on 90 for a network; 50 and its margin of 8 alone."""
+    doubled = replace(plain, calibration=replace(plain.calibration, network_factor=2.0))
+    assert doubled.network_ms(["a", "b", "a"], LATENCIES) == (90.0, pytest.approx(110.0))
+    assert doubled.network_ms(["b"], LATENCIES) == (50.0, pytest.approx(58.0))

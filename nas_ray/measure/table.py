@@ -74,7 +74,7 @@ def parse_table(text: str, path: Path) -> tuple[Row, ...]:
 
 
 def append_rows(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
-    """Write each of `rows` to the plain file as it comes, flushed, and pass it on.
+    """Write each of `rows` to the plain file as it comes, flushed, and pass on what a reader gets.
 
     What was flushed outlives this process; that it outlives the machine is made sure of every few
     seconds and at the end.
@@ -91,7 +91,7 @@ def append_rows(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
                 if time.monotonic() - synced > _SYNC_EVERY_S:
                     os.fsync(file.fileno())
                     synced = time.monotonic()
-                yield row
+                yield _as_written(row)
         finally:
             os.fsync(file.fileno())
 
@@ -137,6 +137,15 @@ def unpack(folder: Path) -> Path:
     if not plain.exists() and packed.exists():
         write_whole(plain, read_text(packed).encode())
     return plain
+
+
+def _as_written(row: Row) -> Row:
+    """`row` with the digits that the file keeps: what is read again later must be the same."""
+    return replace(
+        row,
+        latency_ms=float(f"{row.latency_ms:.9g}"),
+        operators_ms=tuple(float(f"{share:.6g}") for share in row.operators_ms),
+    )
 
 
 def _fields(row: Row) -> dict[str, str]:
