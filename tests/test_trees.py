@@ -6,7 +6,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from nas_ray.estimate import trees
-from nas_ray.estimate.boosting import fit_trees
+from nas_ray.estimate.boosting import fit_trees, trees_of
 from nas_ray.estimate.trees import from_arrays
 
 
@@ -49,7 +49,7 @@ def model():
 def test_they_predict_what_scikit_learn_predicts(options, rows):
     regressor = HistGradientBoostingRegressor(max_iter=20, early_stopping=False, **options)
     regressor.fit(ROWS, law(ROWS))
-    ours = trees._trees(regressor).predict(rows)
+    ours = trees_of(regressor).predict(rows)
     assert ours == pytest.approx(regressor.predict(rows), rel=1e-12, abs=1e-12)
 
 
@@ -58,9 +58,9 @@ def test_rows_on_a_threshold_go_where_scikit_learn_sends_them():
     rows = np.repeat(np.arange(40.0), 5)[:, None]
     regressor = HistGradientBoostingRegressor(max_iter=30, min_samples_leaf=1, max_bins=20)
     regressor.fit(rows, rows[:, 0] ** 2)
-    edges = np.unique(trees._trees(regressor).threshold)[:, None]
+    edges = np.unique(trees_of(regressor).threshold)[:, None]
     near = np.concatenate([rows, edges, np.nextafter(edges, np.inf), np.nextafter(edges, -np.inf)])
-    ours = trees._trees(regressor).predict(near)
+    ours = trees_of(regressor).predict(near)
     assert ours == pytest.approx(regressor.predict(near), rel=1e-12, abs=1e-12)
 
 

@@ -41,10 +41,11 @@ def fit_small_trees(rows: Array, target: Array) -> Trees:
 def _fitted(regressor: HistGradientBoostingRegressor, rows: Array, target: Array) -> Trees:
     # Boosting spins its threads between short steps: on shared cores that is 30 times slower.
     with threadpool_limits(limits=1):
-        return _trees(regressor.fit(rows, target))
+        return trees_of(regressor.fit(rows, target))
 
 
-def _trees(regressor: HistGradientBoostingRegressor) -> Trees:
+def trees_of(regressor: HistGradientBoostingRegressor) -> Trees:
+    """The trees of a fitted regressor; its categories are not followed."""
     # The one place that reads them: scikit-learn has no public form of these trees, and every
     # converter (ONNX, Treelite) reads the same attributes.
     found = [trees[0].nodes for trees in regressor._predictors]  # noqa: SLF001
