@@ -5,7 +5,6 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from nas_ray.estimate import trees
 from nas_ray.estimate.boosting import fit_trees, trees_of
 from nas_ray.estimate.trees import from_arrays
 
