@@ -58,45 +58,30 @@ def effort(
     table: OperatorTable, array: ArithmeticArray | None, factor: int, macs_per_cycle: int
 ) -> Effort:
     """The work of each operator of `table` on `array`, or without one on `factor` lanes."""
-    height, width, channels = table["height"], table["width"], table["channels"]
     by_channel = np.isin(table["kind"], _BY_CHANNEL)
     heavy = by_channel | np.isin(table["kind"], _CONVOLUTIONS)
     channels_in = np.where(by_channel, table["channels_in"], table["channels_in"] / table["groups"])
+    shape = np.stack([table["height"], table["width"], table["channels"]], axis=1)
     if array is None:
-        block = np.stack([height, width, round_up(channels, factor)], axis=1)
-        micro = np.broadcast_to(np.array([1.0, 1.0, factor]), block.shape)
-        kernel_first = np.zeros(len(table), dtype=np.bool_)
-        cycles = _plain_cycles(table, by_channel, factor, macs_per_cycle)
+        making = _plain_making(table, shape, by_channel, factor, macs_per_cycle)
     else:
-        layers, kernel_first = _layers(table, by_channel, channels_in, array)
-        block, micro = blocks(layers, array), layers.micro
-        made = np.minimum(block, np.stack([height, width, channels], axis=1))
-        cycles = _block_cycles(table, layers, made, kernel_first, array)
-    high, wide, deep = np.minimum(block, np.stack([height, width, channels], axis=1)).T
-    passes = np.ceil(height / block[:, 0]) * np.ceil(width / block[:, 1])
-    count = (height / high) * (width / wide) * (channels / deep)
-    slices = np.ceil(channels / block[:, 2])
+        making = _block_making(table, shape, by_channel, channels_in, array)
+    made = np.minimum(making.block, shape)
+    passes = np.ceil(shape[:, :2] / making.block[:, :2]).prod(axis=1)
+    slices = np.ceil(shape[:, 2] / making.block[:, 2])
+    count = (shape / made).prod(axis=1)
     has_weights = heavy & (table["weights"] > 0)
-    rest = round_up(channels % np.maximum(block[:, 2], 1), _BRICK)
-    constants = np.where(
-        has_weights, passes * (np.floor(channels / block[:, 2]) * block[:, 2] + rest), 0.0
-    )
-    inner = np.where(by_channel, 1.0, round_up(channels_in, 8))
-    outer = np.where(by_channel, round_up(channels, _BRICK), round_up(channels, 8))
-    padded = np.where(has_weights, table["window"] * inner * outer, 0.0)
-    patch = ((high - 1) * table["stride"] + table["kernel"]) * (
-        (wide - 1) * table["stride"] + table["kernel"]
-    )
+    constants = np.where(has_weights, passes * _padded_channels(shape, making.block), 0.0)
+    padded = np.where(has_weights, _padded_weights(table, channels_in, by_channel), 0.0)
     again = np.where(by_channel, 1.0, slices)
-    fetched = patch * passes * round_up(table["channels_in"], _BRICK) * again
-    read = np.where(heavy, fetched, table["read"])
-    written = height * width * round_up(channels, _BRICK)
+    read = np.where(heavy, _patch(table, made) * passes * again, table["read"])
+    written = shape[:, 0] * shape[:, 1] * round_up(shape[:, 2], _BRICK)
     return Effort(
         bounds={
-            "arithmetic": np.where(heavy, cycles * count, 0.0),
-            "outputs": np.where(heavy, high * wide * deep * count, table["written"]),
+            "arithmetic": np.where(heavy, making.cycles * count, 0.0),
+            "outputs": np.where(heavy, made.prod(axis=1) * count, table["written"]),
             "constants": constants,
-            "weights": np.where(has_weights, passes * table["weights"], table["weights"]),
+            "weights": np.where(has_weights, passes, 1.0) * table["weights"],
             "input": read,
             "output": written,
             "once": np.where(has_weights, padded + _CONSTANT_BYTES * constants, 0.0),
@@ -104,15 +89,81 @@ def effort(
             "near": read + written + padded * passes,
             "moved": read + written,
         },
-        first_block=np.where(heavy, cycles, 0.0),
-        block=block,
-        micro=micro,
+        first_block=np.where(heavy, making.cycles, 0.0),
+        block=making.block,
+        micro=making.micro,
         blocks=count,
         passes=passes,
         slices=slices,
         padded_weights=padded,
+        is_kernel_first=making.is_kernel_first,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Making:
+    """How outputs are made: block and micro-block `(O, 3)`, and the cycles of one block."""
+
+    block: Array
+    micro: Array
+    cycles: Array
+    is_kernel_first: NDArray[np.bool_]
+
+
+def _plain_making(
+    table: OperatorTable,
+    shape: Array,
+    by_channel: NDArray[np.bool_],
+    factor: int,
+    macs_per_cycle: int,
+) -> _Making:
+    """One block, its multiply-accumulates with channels rounded up to `factor`."""
+    block = np.column_stack([shape[:, :2], round_up(shape[:, 2], factor)])
+    inner = np.where(by_channel, 1.0, round_up(table["channels_in"] / table["groups"], factor))
+    return _Making(
+        block=block,
+        micro=np.broadcast_to(np.array([1.0, 1.0, factor]), block.shape),
+        cycles=block.prod(axis=1) * table["window"] * inner / macs_per_cycle,
+        is_kernel_first=np.zeros(len(table), dtype=np.bool_),
+    )
+
+
+def _block_making(
+    table: OperatorTable,
+    shape: Array,
+    by_channel: NDArray[np.bool_],
+    channels_in: Array,
+    array: ArithmeticArray,
+) -> _Making:
+    layers, kernel_first = _layers(table, by_channel, channels_in, array)
+    block = blocks(layers, array)
+    return _Making(
+        block=block,
+        micro=layers.micro,
+        cycles=_block_cycles(table, layers, np.minimum(block, shape), kernel_first, array),
         is_kernel_first=kernel_first,
     )
+
+
+def _padded_channels(shape: Array, block: Array) -> Array:
+    """Channels out, filled up to whole bricks in the last block."""
+    rest = round_up(shape[:, 2] % np.maximum(block[:, 2], 1), _BRICK)
+    return np.asarray(np.floor(shape[:, 2] / block[:, 2]) * block[:, 2] + rest)
+
+
+def _padded_weights(
+    table: OperatorTable, channels_in: Array, by_channel: NDArray[np.bool_]
+) -> Array:
+    """Weights with their channels filled up, as they are stored."""
+    inner = np.where(by_channel, 1.0, round_up(channels_in, 8))
+    outer = round_up(table["channels"], np.where(by_channel, float(_BRICK), 8.0))
+    return np.asarray(table["window"] * inner * outer)
+
+
+def _patch(table: OperatorTable, made: Array) -> Array:
+    """Elements of the input under one block."""
+    sides = (made[:, :2] - 1) * table["stride"][:, None] + table["kernel"][:, None]
+    return np.asarray(sides.prod(axis=1) * round_up(table["channels_in"], _BRICK))
 
 
 def _layers(
@@ -145,17 +196,6 @@ def _layers(
         is_depthwise=by_channel,
     )
     return layers, kernel_first
-
-
-def _plain_cycles(
-    table: OperatorTable, by_channel: NDArray[np.bool_], factor: int, macs_per_cycle: int
-) -> Array:
-    """Multiply-accumulates with channels rounded up to `factor`, by those of a cycle."""
-    inner = np.where(by_channel, 1.0, round_up(table["channels_in"] / table["groups"], factor))
-    pixels = table["height"] * table["width"]
-    padded = pixels * round_up(table["channels"], factor) * table["window"] * inner
-    cycles: Array = padded / macs_per_cycle
-    return cycles
 
 
 def _block_cycles(
