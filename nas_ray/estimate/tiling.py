@@ -105,76 +105,78 @@ def blocks(layers: Layers, array: ArithmeticArray) -> Array:
 
 
 def _search(rows: Array, steps: NDArray[np.int_], array: ArithmeticArray) -> Array:
-    height, width, channels, channels_in, kernel, stride = rows[:, :6].T
-    micro_height, micro_width, micro_depth, depth, patch_height, patch_width = rows[:, 6:12].T
-    down, across = (np.arange(1, steps[:, axis].max() + 1) for axis in (0, 1))
-    heights, widths = down * micro_height[:, None], across * micro_width[:, None]
-    rows_in = round_up((heights - 1) * stride[:, None] + kernel[:, None], patch_height[:, None])
-    columns_in = round_up((widths - 1) * stride[:, None] + kernel[:, None], patch_width[:, None])
-    shapes = _Shapes(
-        pixels=heights[:, :, None] * widths[:, None, :],
-        patch=rows_in[:, :, None] * columns_in[:, None, :],
-        # One more row of input waits at the edge of a depthwise block.
-        row=columns_in[:, None, :] * (micro_height * stride)[:, None, None],
-        is_part=(heights < height[:, None])[:, :, None] | (widths < width[:, None])[:, None, :],
-        depth=depth[:, None, None],
-        channels_in=channels_in[:, None, None],
-        is_depthwise=rows[:, 12, None, None] > 0,
-    )
-    blocks_float = (height[:, None] / heights)[:, :, None] * (width[:, None] / widths)[:, None, :]
-    count = (
-        np.ceil(height[:, None] / heights)[:, :, None]
-        * np.ceil(width[:, None] / widths)[:, None, :]
-    )
-    inside = (down <= steps[:, :1])[:, :, None] & (across <= steps[:, 1:])[:, None, :]
-    all_channels, step = channels[:, None, None], micro_depth[:, None, None]
-    whole_input = (np.ceil(height * stride) * np.ceil(width * stride) * channels_in)[:, None, None]
-    weights = np.square(kernel)[:, None, None] * count * shapes.channels_in
-    weights = weights * np.where(shapes.is_depthwise, 1.0, all_channels)
-    most = np.minimum(round_up(all_channels, step), array.block_limit[2])
-    best, deep = np.full(shapes.pixels.shape, np.inf), np.zeros(shapes.pixels.shape)
+    """`(O, 3)`: the best block of each of `rows`, whose sides have `steps` `(O, 2)` sizes."""
+    candidates = _candidates(rows, steps)
+    best = np.full(candidates.pixels.shape, np.inf)
+    deep = np.zeros(candidates.pixels.shape)
     for slices in _SLICES:
-        sliced = round_up(all_channels / slices, step)
-        sliced = np.where(sliced < all_channels, round_up(sliced, np.maximum(step, _SPLIT)), sliced)
-        sliced = np.maximum(np.minimum(sliced, most), step) * np.ones_like(shapes.pixels)
-        again = np.where(shapes.is_depthwise, 1.0, np.ceil(all_channels / sliced))
-        moved = shapes.patch * blocks_float * again * shapes.channels_in + weights
-        at_once = np.where(shapes.is_depthwise, sliced, shapes.depth)
-        moved = np.where(whole_input < shapes.patch * at_once * 2, moved / 2, moved)
-        moved = np.where(inside & shapes.fit(sliced, array), moved, np.inf)
+        channels = candidates.sliced(slices, array)
+        moved = np.where(candidates.fit(channels, array), candidates.moved(channels), np.inf)
         better = moved < best * (1 - 1e-9)
-        best, deep = np.where(better, moved, best), np.where(better, sliced, deep)
-    place = best.reshape(len(rows), -1).argmin(axis=1)
+        best, deep = np.where(better, moved, best), np.where(better, channels, deep)
     which = np.arange(len(rows))
-    row, column = np.divmod(place, len(across))
-    found = np.stack([heights[which, row], widths[which, column], deep[which, row, column]], axis=1)
+    place = best.reshape(len(rows), -1).argmin(axis=1)
+    row, column = np.divmod(place, candidates.widths.shape[1])
+    sides = (candidates.heights[which, row], candidates.widths[which, column])
+    found = np.stack([*sides, deep[which, row, column]], axis=1)
     none = ~np.isfinite(best[which, row, column])
     found[none] = rows[none, 6:9]
     return found
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Shapes:
-    """What each shape of a block needs, `(O, A, B)` or broadcast to it."""
+class _Candidates:
+    """Shapes of blocks: `heights` `(O, A)`, `widths` `(O, B)`, the others broadcast to `(O, A, B)`.
 
+    `pixels` of output and the `patch` of input under them, which is halo and all; a `row` more of
+    it waits at the edge of a depthwise block. `blocks` and `whole_blocks` count those of an output.
+    """
+
+    heights: Array
+    widths: Array
+    is_inside: NDArray[np.bool_]
+    is_part: NDArray[np.bool_]
     pixels: Array
     patch: Array
     row: Array
-    is_part: NDArray[np.bool_]
-    depth: Array
+    blocks: Array
+    whole_blocks: Array
+    channels: Array
     channels_in: Array
+    micro_depth: Array
+    depth: Array
+    kernel_elements: Array
+    whole_input: Array
     is_depthwise: NDArray[np.bool_]
+
+    def sliced(self, slices: int, array: ArithmeticArray) -> Array:
+        """Channels of a block where those of the output go into so many slices."""
+        channels = round_up(self.channels / slices, self.micro_depth)
+        split = round_up(channels, np.maximum(self.micro_depth, _SPLIT))
+        channels = np.where(channels < self.channels, split, channels)
+        most = np.minimum(round_up(self.channels, self.micro_depth), array.block_limit[2])
+        channels = np.maximum(np.minimum(channels, most), self.micro_depth)
+        return np.asarray(channels * np.ones_like(self.pixels))
+
+    def moved(self, channels: Array) -> Array:
+        """Elements fetched for the whole output."""
+        again = np.where(self.is_depthwise, 1.0, np.ceil(self.channels / channels))
+        outputs = np.where(self.is_depthwise, 1.0, self.channels)
+        weights = self.kernel_elements * self.whole_blocks * self.channels_in * outputs
+        fetched = self.patch * self.blocks * again * self.channels_in + weights
+        at_once = np.where(self.is_depthwise, channels, self.depth)
+        return np.where(self.whole_input < self.patch * at_once * 2, fetched / 2, fetched)
 
     def fit(self, channels: Array, array: ArithmeticArray) -> NDArray[np.bool_]:
         """Whether blocks of so many channels fit the buffers."""
         if array.shared_bytes:
-            return self._fit_shared(channels, array)
+            return self.is_inside & self._fit_shared(channels, array)
         times = np.where(self.is_depthwise, 1, 2)
         waiting = np.where(self.is_depthwise & self.is_part, self.row, 0.0)
         deep = np.where(self.is_depthwise, round_up(channels, _SPLIT), self.depth)
         fits = (self.patch + waiting) * deep * times <= array.input_bytes
         sums = self.pixels * round_up(channels, _SPLIT) * _ACCUMULATOR_BYTES * times
-        return np.asarray(fits & (sums <= array.accumulator_bytes))
+        return np.asarray(self.is_inside & fits & (sums <= array.accumulator_bytes))
 
     def _fit_shared(self, channels: Array, array: ArithmeticArray) -> NDArray[np.bool_]:
         own = np.ceil(channels / array.cores)
@@ -185,3 +187,39 @@ class _Shapes:
         return np.asarray(
             patches + round_up(2 * sums, array.accumulator_step_bytes) <= array.shared_bytes
         )
+
+
+def _candidates(rows: Array, steps: NDArray[np.int_]) -> _Candidates:
+    """All shapes of blocks for `rows`, columns as in `Layers.columns`."""
+    height, width, channels, channels_in, kernel, stride = rows[:, :6].T
+    micro_height, micro_width, micro_depth, depth, patch_height, patch_width = rows[:, 6:12].T
+    down, across = (np.arange(1, steps[:, axis].max() + 1) for axis in (0, 1))
+    heights, widths = down * micro_height[:, None], across * micro_width[:, None]
+    rows_in = _input_side(heights, kernel, stride, patch_height)
+    columns_in = _input_side(widths, kernel, stride, patch_width)
+    high, wide = height[:, None] / heights, width[:, None] / widths
+    inside = (down <= steps[:, :1])[:, :, None] & (across <= steps[:, 1:])[:, None, :]
+    whole_input = np.ceil(height * stride) * np.ceil(width * stride) * channels_in
+    return _Candidates(
+        heights=heights,
+        widths=widths,
+        is_inside=inside,
+        is_part=(high > 1)[:, :, None] | (wide > 1)[:, None, :],
+        pixels=heights[:, :, None] * widths[:, None, :],
+        patch=rows_in[:, :, None] * columns_in[:, None, :],
+        row=columns_in[:, None, :] * (micro_height * stride)[:, None, None],
+        blocks=high[:, :, None] * wide[:, None, :],
+        whole_blocks=np.ceil(high)[:, :, None] * np.ceil(wide)[:, None, :],
+        channels=channels[:, None, None],
+        channels_in=channels_in[:, None, None],
+        micro_depth=micro_depth[:, None, None],
+        depth=depth[:, None, None],
+        kernel_elements=np.square(kernel)[:, None, None],
+        whole_input=whole_input[:, None, None],
+        is_depthwise=rows[:, 12, None, None] > 0,
+    )
+
+
+def _input_side(sides: Array, kernel: Array, stride: Array, multiple: Array) -> Array:
+    """Height or width of the input under outputs of `sides` `(O, A)`, in whole patches."""
+    return round_up((sides - 1) * stride[:, None] + kernel[:, None], multiple[:, None])
