@@ -8,13 +8,10 @@ import types
 
 import numpy as np
 import pytest
-import torch
 from plain_device import PLAIN
 
-from nas_ray.device import device_folder, load_device
 from nas_ray.estimate.hardware import read_hardware
-from nas_ray.graph import parse_signature, signature, trace
-from nas_ray.measure.blocks import inverted_bottleneck
+from nas_ray.graph import parse_signature, signature
 from nas_ray.measure.measurement import Measurement
 from nas_ray.measure.networks import random_network
 from nas_ray.measure.sampling import sample_subgraphs
@@ -163,52 +160,6 @@ def test_more_is_measured_where_estimates_are_bad():
     assert len(near) == len(set(near)) == 20
     assert kinds == [[o.kind for o in parse_signature(bad).operators]] * 20
     assert around_the_worst(dict.fromkeys(keys, 0.05), 5, np.random.default_rng(0), 8, set()) == []
-
-
-def gated_blocks(count):
-    rng = np.random.default_rng(99)
-    blocks = []
-    for _ in range(count):
-        channels, side = int(rng.integers(8, 160)), int(rng.integers(4, 49))
-        with torch.device("meta"):
-            block = inverted_bottleneck(
-                channels,
-                channels,
-                kernel=3,
-                expansion=int(rng.integers(2, 7)),
-                stride=1,
-                activation="relu",
-                gate=True,
-            )
-            blocks.append(trace(block, torch.empty(1, channels, side, side)))
-    return blocks
-
-
-def error_in_the_difficult_region(folder, graphs):
-    device = load_device(folder)
-    errors = [abs(device.estimate_graph(g).latency_ms / difficult_ms(g) - 1) for g in graphs]
-    return float(np.median(errors))
-
-
-def test_with_as_many_samples_adaptive_ones_estimate_the_difficult_region_better(
-    tmp_path, monkeypatch
-):
-    """Gated blocks are 3 of 100 random samples. Measured: 0.41 at random, 0.34 adaptively."""
-    monkeypatch.setattr(loop, "_FIRST", 200)
-    graphs = gated_blocks(40)
-    errors = {}
-    for share in (0.0, 0.5):
-        monkeypatch.setattr(loop, "_ADAPTIVE_SHARE", share)
-        for seed in (0, 1):
-            folder = tmp_path / f"{share}_{seed}"
-            folder.mkdir()
-            toml = (device_folder("ethos-u85-2048") / "device.toml").read_text(encoding="utf-8")
-            (folder / "device.toml").write_text(toml, encoding="utf-8")
-            profile(folder, Budget(count=400), seed, measure_many=formula)
-            errors[share, seed] = error_in_the_difficult_region(folder, graphs)
-    at_random, adaptive = (errors[share, 0] + errors[share, 1] for share in (0.0, 0.5))
-
-    assert adaptive < 0.9 * at_random, errors
 
 
 def test_held_out_errors_do_not_depend_on_the_order_of_the_rows(tmp_path):

@@ -17,8 +17,16 @@ from nas_ray.measure.window import explicit_padding, is_valid
 _ACTIVATIONS = {
     "relu": "Relu", "hardswish": "HardSwish", "sigmoid": "Sigmoid", "tanh": "Tanh", "gelu": "Gelu",
     "elu": "Elu", "leaky_relu": "LeakyRelu", "mish": "Mish", "softplus": "Softplus", "exp": "Exp",
-    "log": "Log", "sqrt": "Sqrt", "abs": "Abs", "neg": "Neg", "erf": "Erf",
+    "log": "Log", "sqrt": "Sqrt", "abs": "Abs", "neg": "Neg", "erf": "Erf", "ceil": "Ceil",
+    "cos": "Cos", "floor": "Floor", "reciprocal": "Reciprocal", "round": "Round", "sign": "Sign",
+    "sin": "Sin",
 }  # fmt: skip
+
+_WITH_ATTRIBUTES = {
+    "hardsigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
+    "hardshrink": ("Shrink", {"lambd": 0.5, "bias": 0.0}),
+    "softshrink": ("Shrink", {"lambd": 0.5, "bias": 0.5}),
+}
 
 
 def activated(writer: OnnxWriter, operator: Operator, name: str) -> str:
@@ -27,8 +35,9 @@ def activated(writer: OnnxWriter, operator: Operator, name: str) -> str:
     if activation == "relu6":
         limits = [writer.constant(np.array(limit, dtype=np.float32)) for limit in (0, 6)]
         return writer.node("Clip", [name, *limits])
-    if activation == "hardsigmoid":
-        return writer.node("HardSigmoid", [name], {"alpha": 1 / 6, "beta": 0.5})
+    if activation in _WITH_ATTRIBUTES:
+        kind, attributes = _WITH_ATTRIBUTES[activation]
+        return writer.node(kind, [name], attributes)
     if activation == "silu":
         return writer.node("Mul", [name, writer.node("Sigmoid", [name])])
     if activation == "rsqrt":
