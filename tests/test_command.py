@@ -100,9 +100,9 @@ def test_a_command_that_fails_is_refused_with_the_end_of_its_complaints(graph, t
 def test_a_command_that_hangs_is_ended_with_what_it_started(graph, tmp_path):
     log, path = tmp_path / "pids", tmp_path / "hanging.sh"
     path.write_text(f"sleep 3600 &\necho $$ $! > {log}\nwait\n", encoding="utf-8")
-    settings = {"command": ["sh", str(path), "{model}"], "timeout_s": 0.5}
+    settings = {"command": ["sh", str(path), "{model}"], "timeout_s": 3}
     begun = time.monotonic()
-    with pytest.raises(MeasureError, match=r"sh did not end within 0\.5 s: nothing"):
+    with pytest.raises(MeasureError, match=r"sh did not end within 3 s: nothing"):
         measure(graph, command(path, "") | settings)
     assert time.monotonic() - begun < 60
     for pid in log.read_text(encoding="utf-8").split():
