@@ -127,7 +127,7 @@ def test_held_out_rows_are_estimated_within_10_percent(folder):
 
 
 def test_whole_networks_are_estimated_as_the_compiler_says(folder):
-    """Ten of the classification space; the bound claims 95 of 100, and none is far above it."""
+    """Ten of the classification space; the bound claims 95 of 100."""
     needs_backend(folder)
     device, space = load_device(folder), classification.space()
     rng = np.random.default_rng(0)
@@ -138,8 +138,10 @@ def test_whole_networks_are_estimated_as_the_compiler_says(folder):
     graphs = [trace(space.build(c), space.example_input(c)) for c in configs]
     measured_ms = np.array([measure(graph, settings).latency_ms for graph in graphs])
     error = np.abs(estimated["latency_ms"].to_numpy() / measured_ms - 1)
-    assert error.max() < 0.15
-    assert (measured_ms < 1.2 * estimated["latency_ms_upper"].to_numpy()).all()
+    assert np.median(error) < 0.03
+    assert error.max() < 0.12
+    # 8 or more of 10 at a true level of 95 %: fewer has a probability of 1 in 87.
+    assert (measured_ms <= estimated["latency_ms_upper"].to_numpy()).sum() >= 8
 
 
 def test_a_network_measured_in_its_own_process_is_the_same_measurement(folder):

@@ -1,7 +1,7 @@
 """What is measured before anything is known: random subgraphs alone, and random networks whole.
 
 In a network each block costs what it costs among its neighbours: a device reads weights ahead
-while the operator before still runs. Alone, a block may take a third longer.
+while the operator before still runs.
 """
 
 from collections.abc import Callable, Iterator
