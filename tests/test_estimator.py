@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nas_ray.estimate.estimator import Estimator, SubgraphLatency
+from nas_ray.estimate.interval import AS_THEY_ARE
 from nas_ray.estimate.operator_table import operator_table
 from nas_ray.graph import signature
 from nas_ray.measure.sampling import sample_subgraphs
@@ -44,7 +45,7 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(estimator, parts):
 @pytest.fixture
 def plain(estimator):
     """Margins add as they are: no factor of networks."""
-    calibration = replace(estimator.calibration, network_factor=1.0, additivity=0.0)
+    calibration = replace(estimator.calibration, joining=AS_THEY_ARE, additivity=0.0)
     return replace(estimator, calibration=calibration)
 
 
@@ -61,6 +62,7 @@ def test_a_network_is_the_sum_and_repeated_subgraphs_are_wrong_together(plain):
 
 def test_what_networks_add_to_margins_is_not_added_to_one_subgraph(plain):
     """By hand: twice the joint margin of 10 on 90 for a network; 50 and its margin of 8 alone."""
-    doubled = replace(plain, calibration=replace(plain.calibration, network_factor=2.0))
+    twice = replace(AS_THEY_ARE, constant=2.0)
+    doubled = replace(plain, calibration=replace(plain.calibration, joining=twice))
     assert doubled.network_ms(["a", "b", "a"], LATENCIES) == (90.0, pytest.approx(110.0))
     assert doubled.network_ms(["b"], LATENCIES) == (50.0, pytest.approx(58.0))

@@ -84,21 +84,20 @@ def test_every_value_is_taken_as_written(tmp_path):
 def test_a_device_without_them_has_no_padding_no_order_and_no_staging(tmp_path):
     hardware = read(tmp_path, PROFILE)
     assert (hardware.alignment_bytes, hardware.channel_multiple) == (1, 1)
-    assert (hardware.is_depth_first, hardware.writes_in_place, hardware.staging) == (
-        False,
-        False,
-        None,
-    )
+    flags = (hardware.is_depth_first, hardware.writes_in_place, hardware.splits_silu)
+    assert flags == (False, False, False)
+    assert hardware.staging is None
 
 
 def test_padding_order_and_staging_are_taken_as_written(tmp_path):
     numbers = {key.name: n + 1 for n, key in enumerate(fields(Staging))}
     layout = PROFILE["number_format"] | {"alignment_bytes": 32, "channel_multiple": 8}
-    execution = {"is_depth_first": True, "writes_in_place": True}
+    execution = {"is_depth_first": True, "writes_in_place": True, "splits_silu": True}
     more = {"number_format": layout, "execution": execution, "staging": numbers}
     hardware = read(tmp_path, PROFILE | more)
     assert (hardware.alignment_bytes, hardware.channel_multiple) == (32, 8)
-    assert (hardware.is_depth_first, hardware.writes_in_place) == (True, True)
+    flags = (hardware.is_depth_first, hardware.writes_in_place, hardware.splits_silu)
+    assert flags == (True, True, True)
     assert hardware.staging == Staging(**numbers)
 
 

@@ -1,11 +1,21 @@
 """Upper ends of estimates: the conformal quantile by hand, its coverage as a law."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binom
 
 from nas_ray.estimate.calibrating import calibrate
-from nas_ray.estimate.interval import LEVEL, Calibration, ordered_sum, upper_quantile
+from nas_ray.estimate.interval import (
+    AS_THEY_ARE,
+    LEVEL,
+    Calibration,
+    Joining,
+    joined_properties,
+    ordered_sum,
+    upper_quantile,
+)
 from nas_ray.estimate.operator_table import operator_table
 from nas_ray.estimate.samples import Samples
 from nas_ray.estimate.trees import Trees
@@ -29,8 +39,10 @@ def test_with_too_few_values_for_the_level_the_largest_counts():
     assert upper_quantile(np.array([0.1, 0.5, 0.3, 0.2, 0.4])) == 0.5
 
 
-def test_a_model_that_always_overestimates_has_no_negative_quantile():
-    assert upper_quantile(np.linspace(-0.5, -0.1, 50)) == 0.0
+def test_a_model_that_always_overestimates_has_no_negative_margin(graphs):
+    table = operator_table(graphs)
+    found = samples_of(table, np.arange(table.graphs), 0.5 * predicted(table))
+    assert calibrate(found, predicted(table), 0.0, FOLDS).factor == 0.0
 
 
 def test_a_new_value_is_below_the_quantile_in_95_of_100_cases():
@@ -68,6 +80,7 @@ def samples_of(table, row, operators_ms):
     return Samples(
         table=table,
         row=row,
+        times=np.ones(len(row), dtype=np.intp),
         operators_ms=operators_ms,
         latency_ms=np.bincount(operator_row, operators_ms, count),
         order=np.arange(count),
@@ -99,6 +112,10 @@ def test_fresh_rows_lie_below_their_upper_end_in_95_of_100_cases(graphs, table, 
     assert abs(covered - LEVEL) < 0.02
 
 
+def always(factor):
+    return replace(AS_THEY_ARE, constant=factor)
+
+
 def plain(factor=1.0, additivity=0.0, network_factor=1.0):
     """Every subgraph tends to be 10 % off: trees of one leaf that say log(0.1)."""
     nothing = np.zeros((1, 1), dtype=np.int16)
@@ -111,9 +128,8 @@ def plain(factor=1.0, additivity=0.0, network_factor=1.0):
         value=nothing.astype(float),
         baseline=np.array(np.log(0.1)),
     )
-    return Calibration(
-        difficulty=difficulty, factor=factor, network_factor=network_factor, additivity=additivity
-    )
+    joining = always(network_factor)
+    return Calibration(difficulty=difficulty, factor=factor, joining=joining, additivity=additivity)
 
 
 def test_a_margin_is_the_error_a_subgraph_tends_to_have_times_the_factor(graphs):
@@ -175,12 +191,61 @@ def test_the_factor_of_networks_is_learned_where_there_are_enough(graphs):
     table = copies(graphs, 240)
     found = samples_of(table, np.repeat(np.arange(60), 4), 1.1 * predicted(table))
     calibration = calibrate(found, predicted(table), 0.5, FOLDS)
-    assert calibration.network_factor == pytest.approx(2.0)
+    properties = joined_properties(np.ones(1), np.array([0.2]), np.array([0.4]))
+    assert calibration.joining.factor(properties) == pytest.approx([2.0])
     assert calibration.additivity == 0.0
+
+
+def test_a_part_that_comes_again_in_a_network_counts_as_often_and_once(graphs):
+    """The same as above, said of one part that occurs four times: its margins add plainly to 0.4.
+
+    The error is 0.4 as well, and the factor is 1.
+    """
+    table = copies(graphs, 240)
+    found = samples_of(table, np.repeat(np.arange(60), 4), 1.1 * predicted(table))
+    found = replace(found, times=np.tile([4, 0, 0, 0], 60))
+    calibration = calibrate(found, predicted(table), 0.0, FOLDS)
+    properties = joined_properties(np.ones(1), np.array([0.4]), np.array([0.4]))
+    assert calibration.joining.factor(properties) == pytest.approx([1.0])
+
+
+@pytest.mark.parametrize("parts", [2, 8])
+def test_networks_of_either_size_lie_below_their_upper_end_in_95_of_100_cases(graphs, parts):
+    """The parts of a network are wrong by the same factor, so squares expect too little of many.
+
+    Half of the networks have two parts, half have eight: a factor for all would be twice too wide
+    for the ones, and too narrow for the others.
+    """
+    rng = np.random.default_rng(0)
+    count, shares = 4000, np.tile([2, 8], 2000)
+    row = np.repeat(np.arange(count), shares)
+    table = copies(graphs, len(row))
+    wrong = 1 + rng.normal(0, 0.1, count)
+    found = samples_of(table, row, predicted(table) * wrong[row][table.graph])
+    found = replace(found, fold=rng.integers(0, FOLDS, count))
+    calibration = calibrate(found, predicted(table), 0.0, FOLDS)
+
+    part_ms = float(operator_table(graphs[:1]).total(predicted(operator_table(graphs[:1])))[0])
+    margin_ms = calibration.margin_ms(
+        operator_table(graphs[:1]), np.array([part_ms]), np.zeros(1, dtype=bool)
+    )
+    upper_ms = calibration.upper_ms(np.array([parts * part_ms]), np.tile(margin_ms, (1, parts)))
+    fresh_ms = parts * part_ms * (1 + rng.normal(0, 0.1, 4000))
+    assert abs((fresh_ms <= upper_ms).mean() - LEVEL) < 0.015
+
+
+def test_beyond_the_networks_of_the_table_the_factor_stays_what_it_is_at_their_edge():
+    joining = Joining(
+        constant=1.0, weights=np.array([1.0, 0.5]), low=np.array([-3.0, 0.0]), high=np.ones(2)
+    )
+    inside, beyond, below = joining.factor(np.array([[-1.0, 1.0], [9.0, 9.0], [-9.0, -9.0]]))
+    assert inside == pytest.approx(1 - 1 + 0.5)
+    assert beyond == pytest.approx(1 + 1 + 0.5)
+    assert below == 0.0
 
 
 def test_without_networks_the_profile_says_what_sums_lack(graphs):
     table = copies(graphs, 60)
     found = samples_of(table, np.arange(60), 1.1 * predicted(table))
     calibration = calibrate(found, predicted(table), 0.5, FOLDS)
-    assert (calibration.network_factor, calibration.additivity) == (1.0, 0.5)
+    assert (calibration.joining, calibration.additivity) == (AS_THEY_ARE, 0.5)

@@ -18,6 +18,7 @@ from nas_ray.estimate.memory import (
     weight_bytes,
 )
 from nas_ray.graph import subgraphs, trace
+from nas_ray.measure.blocks import Residual
 from search_spaces import classification
 from search_spaces.blocks import FusedInvertedBottleneck, InvertedBottleneck
 
@@ -31,6 +32,7 @@ HARDWARE = replace(
     channel_multiple=1,
     is_depth_first=False,
     writes_in_place=False,
+    splits_silu=False,
     staging=None,
 )
 PIXELS = 64
@@ -192,6 +194,10 @@ class Chains(nn.Module):
         return torch.cat([self.left_end(left), self.right_end(right)], dim=1)
 
 
+def swish_between(channels, hidden):
+    return nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.SiLU(), nn.Conv2d(hidden, channels, 1))
+
+
 @pytest.mark.parametrize(
     ("changes", "model", "expected"),
     [
@@ -211,6 +217,10 @@ class Chains(nn.Module):
             FusedInvertedBottleneck(8, 8, kernel=3, expansion=1, stride=1),
             (8 + 8 + 8) * PIXELS,
         ),
+        ({}, swish_between(8, 24), (8 + 24) * PIXELS),
+        ({"splits_silu": True}, swish_between(8, 24), (24 + 24) * PIXELS),
+        ({"splits_silu": True}, swish_between(8, 4), (8 + 4) * PIXELS),
+        ({"splits_silu": True}, Residual(swish_between(8, 24)), (8 + 24 + 24) * PIXELS),
     ],
     ids=[
         "each_tensor_begins_at_a_multiple",
@@ -221,6 +231,10 @@ class Chains(nn.Module):
         "depth_first_one_branch_is_open_beside_the_end_of_the_other",
         "what_is_concatenated_is_written_in_its_place",
         "a_sum_takes_the_place_of_the_branch",
+        "an_activation_is_free",
+        "a_split_one_has_two_factors_without_what_was_read_for_them",
+        "unless_reading_was_the_most",
+        "or_that_is_read_again",
     ],
 )
 def test_what_a_device_adds_by_hand(changes, model, expected):

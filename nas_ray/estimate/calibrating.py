@@ -5,10 +5,18 @@ Axes: `N` rows of the table, `G` parts of them, `O` operators of the parts.
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import QuantileRegressor
 
 from nas_ray.estimate.boosting import fit_small_trees
 from nas_ray.estimate.difficulty import difficulty_features
-from nas_ray.estimate.interval import Calibration, upper_quantile
+from nas_ray.estimate.interval import (
+    AS_THEY_ARE,
+    LEVEL,
+    Calibration,
+    Joining,
+    joined_properties,
+    upper_quantile,
+)
 from nas_ray.estimate.operator_table import Array
 from nas_ray.estimate.samples import Samples
 from nas_ray.estimate.trees import Trees
@@ -28,14 +36,13 @@ def calibrate(found: Samples, predicted_ms: Array, additivity: float, folds: int
     fold = (found.fold % folds)[found.row]
     scale = _held_out_scale(described, errors, known, fold, folds)
     relative = measured_ms[known] / latency_ms[known] - 1
-    factor = upper_quantile(relative / scale[known])
-    margin_ms = latency_ms * scale * factor
-    network_factor, extra = _network_factor(found, latency_ms, margin_ms, additivity)
+    factor = max(0.0, upper_quantile(relative / scale[known]))
+    joining = _joining(found, latency_ms, latency_ms * scale * factor, folds)
     return Calibration(
         difficulty=fit_small_trees(described[known], errors),
         factor=factor,
-        network_factor=network_factor,
-        additivity=extra,
+        joining=joining or AS_THEY_ARE,
+        additivity=0.0 if joining else additivity,
     )
 
 
@@ -62,14 +69,37 @@ def _held_out_scale(
     return scale
 
 
-def _network_factor(
-    found: Samples, latency_ms: Array, margin_ms: Array, additivity: float
-) -> tuple[float, float]:
-    """By what joined margins are multiplied, and what is added in logarithms."""
+def _joining(found: Samples, latency_ms: Array, margin_ms: Array, folds: int) -> Joining | None:
+    """From the networks in the table; None where they are too few to tell.
+
+    `latency_ms` and `margin_ms` `(G,)` are those of parts.
+    """
     rows = len(found.latency_ms)
-    networks = np.bincount(found.row, minlength=rows) > 1
+
+    def summed(values: Array) -> Array:
+        return np.bincount(found.row, values, rows).astype(np.float64)
+
+    margins, total = margin_ms * found.times, summed(latency_ms)
+    spread = np.sqrt(summed(np.square(margins)))
+    networks = (np.bincount(found.row, minlength=rows) > 1) & (spread > 0)
     if networks.sum() < _FEWEST_NETWORKS:
-        return 1.0, additivity
-    over = found.latency_ms - np.bincount(found.row, latency_ms, rows)
-    spread = np.sqrt(np.bincount(found.row, np.square(margin_ms), rows))
-    return upper_quantile(over[networks] / np.maximum(spread[networks], 1e-12)), 0.0
+        return None
+    properties = joined_properties(total, spread, summed(margins))[networks]
+    error = ((found.latency_ms - total) / np.maximum(spread, 1e-12))[networks]
+    fold = (found.fold % folds)[networks]
+    fitted = _quantile(properties, error)
+    unseen = np.zeros(len(error))
+    for k in range(folds):
+        others = _quantile(properties[fold != k], error[fold != k])
+        unseen[fold == k] = others.predict(properties[fold == k])
+    return Joining(
+        constant=float(fitted.intercept_) + upper_quantile(error - unseen),
+        weights=np.asarray(fitted.coef_, dtype=np.float64),
+        low=properties.min(axis=0),
+        high=properties.max(axis=0),
+    )
+
+
+def _quantile(properties: Array, error: Array) -> QuantileRegressor:
+    """What 95 of 100 errors `(N,)` lie below, linear in `properties` `(N, 2)`."""
+    return QuantileRegressor(quantile=LEVEL, alpha=0.0).fit(properties, error)

@@ -10,7 +10,7 @@ from nas_ray.estimate.operator_table import Array, OperatorTable
 from nas_ray.estimate.tiling import round_up
 
 #: Changes whenever a feature does: a model fitted to others is of no use.
-VERSION = 2
+VERSION = 3
 
 
 def features(
@@ -55,12 +55,14 @@ def features(
         table["channels_in"] / round_up(table["channels_in"], factor),
         table["channels"] / round_up(table["channels"], factor),
     ]
+    # Where the network ends is 0, on a device of any speed.
+    padded_next = table.of_next(padded)
     around = [
         table.of_previous(table["kind"] + 1),
         table.of_next(table["kind"] + 1),
         table.of_previous(guess - np.log(1e-6)),
         table.of_previous(weights),
         table.of_next(weights),
-        table.of_next(padded) - guess,
+        np.where(padded_next > 0, padded_next - guess, padded_next),
     ]
     return np.column_stack([*own, *around]).astype(np.float64)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from nas_ray.estimate.features import VERSION
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.interval import Calibration
+from nas_ray.estimate.interval import Calibration, Joining
 from nas_ray.estimate.latency import LatencyModel
 from nas_ray.estimate.roofline import Roofline
 from nas_ray.estimate.trees import from_arrays
 
-_FACTORS = ("factor", "network_factor", "additivity")
+_FACTORS = ("factor", "additivity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,7 @@ def packed(fit: Fit, key: str) -> bytes:
         **model.trees.arrays("trees_"),
         **calibration.difficulty.arrays("difficulty_"),
         **{f"calibration_{name}": getattr(calibration, name) for name in _FACTORS},
+        **{f"joining_{f.name}": getattr(calibration.joining, f.name) for f in fields(Joining)},
         **{f"accuracy_{f.name}": getattr(accuracy, f.name) for f in fields(accuracy)},
     }
     file = io.BytesIO()
@@ -81,6 +82,10 @@ def _from_arrays(arrays: dict[str, NDArray[Any]], hardware: Hardware) -> Fit:
         ),
         calibration=Calibration(
             difficulty=from_arrays(arrays, "difficulty_"),
+            joining=Joining(
+                constant=float(arrays["joining_constant"]),
+                **{name: arrays[f"joining_{name}"] for name in ("weights", "low", "high")},
+            ),
             **{name: float(arrays[f"calibration_{name}"]) for name in _FACTORS},
         ),
         accuracy=Accuracy(

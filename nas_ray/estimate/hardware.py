@@ -29,6 +29,7 @@ class Hardware:
     begin at multiples of `alignment_bytes`; those inside the network have their channels padded
     to `channel_multiple`. `is_depth_first` and `writes_in_place` say in which order operators run
     and whether some write over their inputs (see `ordering.py`); if not, as the graph has it.
+    With `splits_silu` x * sigmoid(x) is two operators, and both factors are alive.
     `staging` says which weights are copied beside the activations; None: none are. `array` is how
     outputs are made block by block; None: nobody knows.
     """
@@ -49,6 +50,7 @@ class Hardware:
     channel_multiple: int = 1
     is_depth_first: bool = False
     writes_in_place: bool = False
+    splits_silu: bool = False
     staging: Staging | None = None
     array: Array | None = None
 
@@ -82,6 +84,7 @@ def read_hardware(path: Path) -> Hardware:
         channel_multiple=_multiple(path, number_format, "channel_multiple"),
         is_depth_first=_flag(path, document, "is_depth_first"),
         writes_in_place=_flag(path, document, "writes_in_place"),
+        splits_silu=_flag(path, document, "splits_silu"),
         staging=_staging(path, document),
         array=_array(path, document),
     )

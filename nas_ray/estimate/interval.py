@@ -5,8 +5,9 @@ rows of the table. A regression says how far off a subgraph like this tends to b
 the 95 % quantile of error / that is one factor, and with it a subgraph has its margin. A network
 adds subgraphs up: margins of different ones add like independent errors, in squares; a subgraph
 that occurs several times is wrong by the same factor each time, so its margins add plainly. What
-that sum gets wrong (errors that are not independent, a bias) is a second factor, the 95 % quantile
-of error / sum of margins over the whole networks in the table.
+that sum gets wrong (errors that are not independent, a bias) a second regression makes good: of the
+95 % quantile of error / sum of margins over the whole networks in the table (Koenker and Bassett,
+1978), made conformal in turn (Romano et al., 2019).
 """
 
 from dataclasses import dataclass
@@ -24,16 +25,53 @@ _OUTSIDE = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
+class Joining:
+    """By what the joined margins of a network are multiplied: linear in two properties of it.
+
+    `weights` `(2,)` belong to `joined_properties`, which count only from `low` to `high` `(2,)`,
+    the range of the networks that this was learned from.
+    """
+
+    constant: float
+    weights: Array
+    low: Array
+    high: Array
+
+    def factor(self, properties: Array) -> Array:
+        """`(N,)`, at least 0, for `properties` `(N, 2)`."""
+        inside = np.clip(properties, self.low, self.high)
+        # Summed by hand: a product of matrices differs in the last bit with the number of rows.
+        weighted = inside[:, 0] * self.weights[0] + inside[:, 1] * self.weights[1]
+        return np.asarray(np.maximum(0.0, self.constant + weighted))
+
+
+#: Margins that are joined as they are: where a table has no networks to learn from.
+AS_THEY_ARE = Joining(constant=1.0, weights=np.zeros(2), low=np.zeros(2), high=np.zeros(2))
+
+
+def joined_properties(latency_ms: Array, spread_ms: Array, plain_ms: Array) -> Array:
+    """`(N, 2)`: how uncertain networks are, and of how many subgraphs that comes, in logarithms.
+
+    `spread_ms` is the sum of their margins in squares, `plain_ms` the plain sum; all `(N,)`.
+    """
+    tiny = 1e-12
+    uncertain = np.log(np.maximum(spread_ms, tiny) / np.maximum(latency_ms, tiny))
+    return np.column_stack(
+        [uncertain, np.log(np.maximum(plain_ms / np.maximum(spread_ms, tiny), 1))]
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Calibration:
     """`difficulty` predicts log(relative error), `factor` makes a margin of it.
 
-    `network_factor` is by what the joined margins of a network are multiplied, and `additivity`
-    a factor in logarithms on top, where a table has no networks to learn the first from.
+    `joining` is for the joined margins of a network, and `additivity` a factor in logarithms on
+    top, where a table has no networks to learn the first from.
     """
 
     difficulty: Trees
     factor: float
-    network_factor: float
+    joining: Joining
     additivity: float
 
     def margin_ms(
@@ -49,10 +87,12 @@ class Calibration:
         `margins_ms` `(N, P)` are those of their different subgraphs, each already times its
         occurrences; places left over hold 0. A network of one subgraph has the margin of that.
         """
-        spread = np.sqrt(ordered_sum(np.square(margins_ms)))
+        spread_ms = np.sqrt(ordered_sum(np.square(margins_ms)))
+        properties = joined_properties(latency_ms, spread_ms, ordered_sum(margins_ms))
         is_one = (margins_ms > 0).sum(axis=-1) <= 1
-        joined = (latency_ms + spread * self.network_factor) * np.exp(self.additivity)
-        return np.asarray(np.where(is_one, latency_ms + spread, joined))
+        above_ms = spread_ms * self.joining.factor(properties)
+        joined = (latency_ms + above_ms) * np.exp(self.additivity)
+        return np.asarray(np.where(is_one, latency_ms + spread_ms, joined))
 
 
 def ordered_sum(values: Array) -> Array:
@@ -67,6 +107,6 @@ def ordered_sum(values: Array) -> Array:
 
 
 def upper_quantile(values: Array) -> float:
-    """The conformal quantile: the ceil((n + 1) * level)-th smallest of n, at least 0."""
+    """The conformal quantile: the ceil((n + 1) * level)-th smallest of n."""
     rank = int(np.ceil((len(values) + 1) * LEVEL))
-    return max(0.0, float(np.sort(values)[min(rank, len(values)) - 1]))
+    return float(np.sort(values)[min(rank, len(values)) - 1])

@@ -41,7 +41,15 @@ def activation_bytes(graph: Graph, hardware: Hardware) -> list[int]:
     for storage, (first, last) in graph.lifetimes.items():
         change[first + 1] += sizes[storage]
         change[last + 2] -= sizes[storage]
-    return list(accumulate(change[:-1]))
+    alive = list(accumulate(change[:-1]))
+    for n, operator in enumerate(graph.operators if hardware.splits_silu else ()):
+        if operator.activation == "silu":
+            # What the operator alone read is gone when the second factor is made beside its output.
+            read = {graph.tensors[i].storage for i in operator.inputs}
+            gone = sum(sizes[one] for one in read if graph.lifetimes[one][1] == n)
+            factor = sizes[graph.tensors[operator.outputs[0]].storage]
+            alive[n + 1] = max(alive[n + 1], alive[n + 1] - gone + factor)
+    return alive
 
 
 def least_memory(graph: Graph, hardware: Hardware) -> Graph:

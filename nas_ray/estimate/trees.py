@@ -14,7 +14,6 @@ Array = NDArray[np.float64]
 
 #: Rows at once: temporaries stay in the cache.
 _AT_ONCE = 256
-_DEEPEST = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,21 +42,25 @@ class Trees:
 
     def _few(self, rows: Array) -> Array:
         trees, nodes = self.feature.shape
-        first = (np.arange(trees) * nodes)[None, :]
+        first = np.arange(trees) * nodes
         feature, threshold = self.feature.ravel(), self.threshold.ravel()
-        left = (self.left + first.T).ravel()
-        right = (self.right + first.T).ravel()
-        nan_left = self.nan_left.ravel()
-        which = np.arange(len(rows))[:, None]
-        node = np.broadcast_to(first, (len(rows), trees))
-        for _ in range(_DEEPEST):
-            values = rows[which, feature[node]]
-            goes_left = (values <= threshold[node]) | (np.isnan(values) & nan_left[node])
-            following = np.where(goes_left, left[node], right[node])
-            if (following == node).all():
+        left, right = (self.left + first[:, None]).ravel(), (self.right + first[:, None]).ravel()
+        nan_left, is_leaf = self.nan_left.ravel(), left == np.arange(left.size)
+        values, row = rows.ravel(), np.repeat(np.arange(len(rows)) * rows.shape[1], trees)
+        # Trees of row 0, then of row 1, ...; a tree that is at a leaf is looked at no more.
+        node = np.tile(first, len(rows))
+        walking = np.flatnonzero(~is_leaf[node])
+        for _ in range(nodes):  # enough for any tree; a damaged file may hold a ring
+            if not walking.size:
                 break
-            node = following
-        return np.asarray(self.baseline + self.value.ravel()[node].sum(axis=1))
+            at = node[walking]
+            value = values[row[walking] + feature[at]]
+            goes_left = (value <= threshold[at]) | (np.isnan(value) & nan_left[at])
+            following = np.where(goes_left, left[at], right[at])
+            node[walking] = following
+            walking = walking[~is_leaf[following]]
+        summed = self.value.ravel()[node].reshape(len(rows), trees).sum(axis=1)
+        return np.asarray(self.baseline + summed)
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """All arrays by name, for a file."""

@@ -68,6 +68,68 @@ class Fire(nn.Module):
         return torch.cat([self.narrow(squeezed), self.broad(squeezed)], dim=1)
 
 
+class Shuffle(nn.Module):
+    """Half the channels pass by, the other half is convolved, both interleaved (Ma et al., 2018).
+
+    With stride 2 both halves are convolved, each from all channels. `after` is even, and equal to
+    `channels` where the stride is 1.
+    """
+
+    def __init__(self, channels: int, after: int, *, kernel: int, stride: int) -> None:
+        super().__init__()
+        half = after // 2
+        self.splits = stride == 1
+        before = half if self.splits else channels
+        self.beside = (
+            nn.Identity()
+            if self.splits
+            else separable(
+                *(channels, half),
+                kernel=kernel,
+                stride=stride,
+                activation="",
+                last_activation="relu",
+            )
+        )
+        self.branch = nn.Sequential(
+            convolution(before, half, kernel=1, stride=1, activation="relu"),
+            separable(
+                half, half, kernel=kernel, stride=stride, activation="", last_activation="relu"
+            ),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`(N, C, H, W)` to `after` channels."""
+        first, second = x.chunk(2, dim=1) if self.splits else (x, x)
+        joined = torch.cat([self.beside(first), self.branch(second)], dim=1)
+        shuffled: torch.Tensor = joined.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2)
+        return shuffled
+
+
+class Dense(nn.Module):
+    """Layers that each read what all before them made, normed first (Huang et al., 2017)."""
+
+    def __init__(self, channels: int, layers: int, growth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                *normed(channels + n * growth),
+                convolution(
+                    channels + n * growth, 4 * growth, kernel=1, stride=1, activation="relu"
+                ),
+                nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False),
+            )
+            for n in range(layers)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`(N, C, H, W)` to `C + layers * growth` channels."""
+        made = [x]
+        for layer in self.layers:
+            made.append(layer(torch.cat(made, dim=1)))
+        return torch.cat(made, dim=1)
+
+
 class Hourglass(nn.Module):
     """Half the image and back, joined with what was there before (Ronneberger et al., 2015)."""
 
@@ -88,6 +150,11 @@ class Hourglass(nn.Module):
 def upsampling() -> nn.Module:
     """Twice the height and width."""
     return nn.Upsample(scale_factor=2, mode="bilinear")
+
+
+def normed(channels: int) -> tuple[nn.Module, nn.Module]:
+    """Batch norm and ReLU in front of a convolution, where no convolution can take them in."""
+    return nn.BatchNorm2d(channels), nn.ReLU()
 
 
 def convolution(

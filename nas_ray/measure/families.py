@@ -133,6 +133,25 @@ def _fire(sizes: Sizes) -> Sample:
     return block, (1, channels, height, width)
 
 
+def _shuffled(sizes: Sizes) -> Sample:
+    height, width = sizes.image()
+    channels, stride = 2 * sizes.channels(8, 256), sizes.pick(1, 2, p=(0.75, 0.25))
+    after = channels if stride == 1 else 2 * (sizes.channels_after(channels, stride) // 2)
+    kernel = sizes.pick(3, 5, p=(0.8, 0.2))
+    return blocks.Shuffle(channels, after, kernel=kernel, stride=stride), (
+        1,
+        channels,
+        height,
+        width,
+    )
+
+
+def _dense(sizes: Sizes) -> Sample:
+    height, width = sizes.image()
+    channels, growth = sizes.channels(16, 512), sizes.pick(8, 12, 16, 24, 32)
+    return blocks.Dense(channels, sizes.pick(1, 2, 3), growth), (1, channels, height, width)
+
+
 def _hourglass(sizes: Sizes) -> Sample:
     """Down, up and a skip beside it: the innermost step of a segmentation network."""
     side, channels = 2 * sizes.log_uniform(2, 56), sizes.channels(8, 128)
@@ -179,23 +198,25 @@ def _signal(sizes: Sizes) -> Sample:
     return block, (1, channels, sizes.log_uniform(16, 256))
 
 
-#: How often each kind is drawn. Plain and fused blocks of any size at all are 45 %.
+#: How often each kind is drawn. Plain and fused blocks of any size at all are 60 %.
 FAMILIES: dict[Callable[[Sizes], Sample], float] = {
-    _wide_plain: 0.225,
-    _wide_fused: 0.225,
-    _inverted_bottleneck: 0.16,
-    _fused: 0.12,
-    _stem: 0.04,
-    _gated: 0.03,
+    _wide_plain: 0.3,
+    _wide_fused: 0.3,
+    _inverted_bottleneck: 0.08,
+    _fused: 0.06,
+    _stem: 0.035,
+    _gated: 0.025,
     _separable: 0.03,
     _convolution: 0.03,
-    _residual_pair: 0.04,
+    _residual_pair: 0.03,
     _head: 0.02,
-    _widening: 0.025,
+    _widening: 0.02,
     _pooling: 0.01,
     _signal: 0.015,
     _fire: 0.01,
     _grouped: 0.01,
+    _shuffled: 0.01,
+    _dense: 0.005,
     _hourglass: 0.005,
     _upsampling: 0.005,
 }

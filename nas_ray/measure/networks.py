@@ -1,8 +1,9 @@
 """Random classifiers made of the blocks that are sampled: what a block costs among its neighbours.
 
-Five styles, as published networks have them: inverted bottlenecks (Sandler et al., 2018), separable
-convolutions (Howard et al., 2017), residual blocks (He et al., 2016), the same with groups (Xie et
-al., 2017) and fire modules (Iandola et al., 2016). Sizes are drawn; none is a published network.
+Seven styles, as published networks have them: inverted bottlenecks (Sandler et al., 2018),
+separable convolutions (Howard et al., 2017), residual blocks (He et al., 2016), the same with
+groups (Xie et al., 2017), fire modules (Iandola et al., 2016), shuffled halves (Ma et al., 2018)
+and dense blocks (Huang et al., 2017). Sizes are drawn; none is a published network.
 """
 
 from collections.abc import Callable
@@ -134,11 +135,36 @@ def _fire(sizes: Sizes, channels: int, after: int, stride: int, depth: int) -> l
     return [*layers, blocks.convolution(2 * half, after, kernel=1, stride=1, activation="relu")]
 
 
+def _shuffled(sizes: Sizes, channels: int, after: int, stride: int, depth: int) -> list[nn.Module]:
+    kernel, even = sizes.pick(3, 5, p=(0.85, 0.15)), 2 * max(4, after // 2)
+    first: nn.Module = (
+        blocks.Shuffle(channels, even, kernel=kernel, stride=2)
+        if stride == 2
+        else blocks.convolution(channels, even, kernel=1, stride=1, activation="relu")
+    )
+    more = [blocks.Shuffle(even, even, kernel=kernel, stride=1) for _ in range(depth)]
+    last = blocks.convolution(even, after, kernel=1, stride=1, activation="relu")
+    return [first, *more] if even == after else [first, *more, last]
+
+
+def _dense(sizes: Sizes, channels: int, after: int, stride: int, depth: int) -> list[nn.Module]:
+    layers, growth = depth + sizes.pick(1, 2, 3), sizes.pick(8, 12, 16, 24, 32)
+    grown = channels + layers * growth
+    return [
+        blocks.Dense(channels, layers, growth),
+        *blocks.normed(grown),
+        nn.Conv2d(grown, after, 1, bias=False),
+        *([nn.AvgPool2d(2)] if stride == 2 else []),
+    ]
+
+
 #: How often each style is drawn.
 _STYLES: dict[_Stage, float] = {
-    _inverted: 0.66,
+    _inverted: 0.54,
     _separable: 0.1,
     _residual: 0.1,
     _grouped: 0.07,
-    _fire: 0.07,
+    _fire: 0.05,
+    _shuffled: 0.08,
+    _dense: 0.06,
 }

@@ -25,7 +25,7 @@ def sample_subgraphs(
 ) -> Iterator[Graph]:
     """`count` different random subgraphs; three of four are inverted bottlenecks, plain or fused.
 
-    In 45 % any channel count may occur; in the others most are multiples of `channel_multiple`,
+    In 60 % any channel count may occur; in the others most are multiples of `channel_multiple`,
     the parallelism factor of the accelerator. The sequence depends on `rng` alone: a longer one
     begins with a shorter one. Ends early where a thousand draws in a row bring nothing new.
     """

@@ -15,7 +15,7 @@ from nas_ray.measure.networks import random_network
 from nas_ray.measure.sampling import sample_subgraphs
 
 #: One in so many samples is a random network, and one of the space.
-_NETWORK_EVERY, _SPACE_EVERY = 4, 8
+_NETWORK_EVERY, _SPACE_EVERY = 8, 16
 #: Networks of a space that were all drawn before, until the space counts as known.
 _NOTHING_NEW = 50
 _ENOUGH = 10**9
@@ -32,8 +32,8 @@ class Networks:
 def starting_samples(seed: int, factor: int, networks: Networks | None = None) -> Iterator[str]:
     """Different signatures without end, the same for the same arguments.
 
-    One in four is a random network and, with `networks`, one in eight a random one of them, while
-    they last; the others are broad random subgraphs.
+    One in eight is a random network and, with `networks`, one in sixteen a random one of them,
+    while they last; the others are broad random subgraphs.
     """
     broad = map(
         signature, sample_subgraphs(_ENOUGH, np.random.default_rng(seed), channel_multiple=factor)
