@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,21 @@ class Batch:
     survivors: tuple[Mapping[str, Any], ...] = ()
 
 
+@contextmanager
+def alone_in(folder: Path, busy: str) -> Iterator[None]:
+    """Keep other processes out of `folder`; RecordError `busy` where one is in it already."""
+    try:
+        lock = (folder / _LOCK).open("a", encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"{folder} cannot be written: {error}.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RecordError(busy) from error
+        yield
+
+
 class Record:
     """A storage folder. Opening one that another search wrote raises RecordError."""
 
@@ -129,18 +144,13 @@ class Record:
             )
         return cls(path, header)
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[None]:
         """Keep other searches out of the folder; RecordError where one is in it already."""
-        with (self.folder / _LOCK).open("a", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise RecordError(
-                    f"another search is writing to {self.folder}. Wait for it, stop it, or use "
-                    "another --storage."
-                ) from error
-            yield
+        return alone_in(
+            self.folder,
+            f"another search is writing to {self.folder}. Wait for it, stop it, or use another "
+            "--storage.",
+        )
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event and make sure it is on disk. Raises RecordError where it cannot be."""

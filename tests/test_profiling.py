@@ -16,13 +16,14 @@ import pytest
 from logging_backend import logging_backend
 from plain_device import PLAIN
 
-from nas_ray.errors import DeviceError, MeasureError
+from nas_ray.errors import DeviceError, MeasureError, RecordError
 from nas_ray.graph import parse_signature
 from nas_ray.measure.backends import read_settings
 from nas_ray.measure.table import read_table, table_path
 from nas_ray.measure.workers import local_workers
 from nas_ray.profiling import Budget, loop, profile
 from nas_ray.profiling.starting import starting_samples
+from nas_ray.record import alone_in
 
 MULTIPLE = 8
 SEED = 4
@@ -167,6 +168,16 @@ def test_kill_9_in_the_midst_loses_nothing_and_the_same_call_ends_alike(tmp_path
     counts = [place.asked().count(key) for key in samples(60)]
     assert sum(counts) <= 60 + workers
     assert all(place.asked().count(key) == 1 for key in kept)
+
+
+def test_two_profiles_do_not_write_to_one_folder(place):
+    with (
+        alone_in(place.folder, "busy"),
+        pytest.raises(RecordError, match=r"another profile is writing to .*device"),
+    ):
+        place.profile(3)
+    assert place.asked() == []
+    assert place.profile(3).rows == 3
 
 
 def test_two_workers_leave_the_same_rows_as_one(tmp_path):

@@ -13,8 +13,9 @@ def fit_trees(rows: Array, target: Array) -> Trees:
         HistGradientBoostingRegressor(
             max_iter=300,
             learning_rate=0.1,
-            max_leaf_nodes=127,
+            max_leaf_nodes=200,
             min_samples_leaf=5,
+            max_features=0.3,
             l2_regularization=0.1,
             early_stopping=False,
             random_state=0,

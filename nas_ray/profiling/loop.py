@@ -7,6 +7,7 @@ started again ends with the same rows as one that was not.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -22,6 +23,7 @@ from nas_ray.profiling import notes
 from nas_ray.profiling.adaptive import around_the_worst
 from nas_ray.profiling.regression import held_out_errors
 from nas_ray.profiling.starting import Networks, starting_samples
+from nas_ray.record import alone_in
 
 TIMEOUT_S = 60.0
 #: Samples of the first round; a later one is half of what there is, at least so many.
@@ -80,14 +82,18 @@ def profile(
     Rows that exist are kept and not measured again, so the same call goes on where it was
     interrupted; nor are the samples in `failed.csv`. `measure_many` stands in for one process with
     the back-end of device.toml. Raises DeviceError for an unsound device.toml or table, and
-    MeasureError when nothing can be measured, or nothing for many samples in a row.
+    MeasureError when nothing can be measured, or nothing for many samples in a row. Raises
+    RecordError while another profile is writing to `folder`.
     """
     settings, factor = read_settings(Path(folder) / "device.toml")
-    run = _Profile(Path(folder), budget, seed, factor, networks, on_progress)
-    if measure_many is not None:
+    with ExitStack() as stack:
+        busy = f"another profile is writing to {folder}. Wait for it or stop it."
+        stack.enter_context(alone_in(Path(folder), busy))
+        run = _Profile(Path(folder), budget, seed, factor, networks, on_progress)
+        if measure_many is None:
+            workers = local_workers(backend_of(settings), settings, TIMEOUT_S)
+            measure_many = stack.enter_context(workers)
         return run.run(measure_many)
-    with local_workers(backend_of(settings), settings, TIMEOUT_S) as measure_locally:
-        return run.run(measure_locally)
 
 
 class _Profile:
