@@ -174,45 +174,53 @@ class Record:
         path = self.folder / _JOURNAL
         if not path.exists():
             return
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith("\n"):
+        for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+            if not line.endswith(b"\n"):
                 return
             try:
                 event = json.loads(line)
             except ValueError as error:
                 raise RecordError(f"{path}, line {number} is not JSON: {error}.") from error
-            if not isinstance(event, dict) or "event" not in event:
-                raise RecordError(f"{path}, line {number} is not an event: {line.strip()[:80]}")
+            if not _is_event(event):
+                text = line.decode(errors="replace").strip()[:80]
+                raise RecordError(f"{path}, line {number} is not an event: {text}")
             yield event
 
     def trials(self) -> dict[int, Trial]:
         """Every trial by its number."""
         trials: dict[int, Trial] = {}
         for event in self.events():
-            if event["event"] == "start":
-                fields = {k: v for k, v in event.items() if k not in ("event", "trial")}
-                trials.setdefault(event["trial"], Trial(number=event["trial"], **fields))
-            elif "trial" in event:
-                if event["trial"] not in trials:
-                    raise RecordError(
-                        f"{self.folder / _JOURNAL} tells of trial {event['trial']}, which it never "
-                        "started: lines are missing. Restore the journal or use another folder."
-                    )
-                trials[event["trial"]] = trials[event["trial"]].after(event)
+            with self._understood(event):
+                if event["event"] == "start":
+                    fields = {k: v for k, v in event.items() if k not in ("event", "trial")}
+                    trials.setdefault(event["trial"], Trial(number=event["trial"], **fields))
+                elif "trial" in event:
+                    if event["trial"] not in trials:
+                        raise ValueError("its trial never started: lines are missing")
+                    trials[event["trial"]] = trials[event["trial"]].after(event)
         return trials
 
     def batches(self) -> tuple[Batch, ...]:
         """Every pass of the pre-filter."""
-        found = {
-            event["draws"]: Batch(
-                **{k: v for k, v in event.items() if k not in ("event", "survivors")},
-                survivors=tuple(event["survivors"]),
-            )
-            for event in self.events()
-            if event["event"] == "batch"
-        }
+        found: dict[int, Batch] = {}
+        for event in self.events():
+            if event["event"] == "batch":
+                with self._understood(event):
+                    fields = {k: v for k, v in event.items() if k not in ("event", "survivors")}
+                    found[event["draws"]] = Batch(**fields, survivors=tuple(event["survivors"]))
         return tuple(found.values())
+
+    @contextmanager
+    def _understood(self, event: Mapping[str, Any]) -> Iterator[None]:
+        """RecordError for an event that lacks something or has what it should not have."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise RecordError(
+                f"{self.folder / _JOURNAL}: the event {json.dumps(event)[:80]} cannot be used: "
+                f"{reason}. Restore the journal or use another --storage."
+            ) from error
 
     def checkpoint_path(self, trial: Trial) -> Path | None:
         """Where the last checkpoint of `trial` is; RecordError if that is outside the folder."""
@@ -236,6 +244,17 @@ class Record:
         if whole < len(content):
             with path.open("r+b") as journal:
                 journal.truncate(whole)
+
+
+def _is_event(event: object) -> bool:
+    """Whether it says what it is, and what should be numbers are numbers."""
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        return False
+    numbers = [event.get(name, {}) for name in ("costs", "scores", "metrics")]
+    return all(
+        isinstance(one, dict) and all(isinstance(value, int | float) for value in one.values())
+        for one in numbers
+    )
 
 
 def _create(path: Path, header: Mapping[str, Any]) -> None:

@@ -96,12 +96,17 @@ def test_a_line_without_its_end_is_ignored_and_cut_off_on_opening(tmp_path, torn
         ("not json", "line 2 is not JSON"),
         ("5", "line 2 is not an event: 5"),
         ('{"trial": 0}', "line 2 is not an event"),
-        (json.dumps({**END, "trial": 9}), "tells of trial 9, which it never started"),
+        (json.dumps({**END, "trial": 9}), "cannot be used: its trial never started"),
+        (json.dumps({**FIRST, "metrics": {"accuracy": "high"}}), "line 2 is not an event"),
+        (json.dumps({**START, "trial": 1, "costs": [1]}), "line 2 is not an event"),
+        (json.dumps({"event": "end", "trial": 0}), "cannot be used: it lacks 'status'"),
+        (json.dumps({**START, "trial": 1, "colour": 1}), "cannot be used: .*colour"),
+        ("\udcff", "line 2 is not JSON"),
     ],
 )
 def test_a_whole_line_that_is_no_event_is_refused(tmp_path, line, message):
     record = written(tmp_path, [START])
-    with (tmp_path / "journal.jsonl").open("a") as journal:
+    with (tmp_path / "journal.jsonl").open("a", errors="surrogateescape") as journal:
         journal.write(line + "\n")
     with pytest.raises(RecordError, match=message):
         record.trials()
