@@ -40,7 +40,7 @@ _QUICK = 60
 _NEEDED_BY = {
     "networks": {"networks", "memory", "learning", "ablation"},
     "subgraphs": {"subgraphs", "learning", "ablation"},
-    "published": {"published", "memory"},
+    "published": {"published", "memory", "learning", "ablation"},
 }
 
 
@@ -104,6 +104,7 @@ def main() -> None:
         "seed": options.seed,
         "networks": options.networks,
         "subgraphs": options.subgraphs,
+        "multiple": options.multiple,
         "devices": {},
         "skipped": {},
     }
@@ -129,6 +130,12 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--networks", type=int, default=500)
     parser.add_argument("--subgraphs", type=int, default=500)
+    parser.add_argument(
+        "--multiple",
+        type=int,
+        default=cases.PLAIN_MULTIPLE,
+        help="of which networks' channels are; a search takes that of its device (default 16)",
+    )
     parser.add_argument("--seed", type=int, default=12345, help="no table was made from it")
     parser.add_argument("--quick", action="store_true", help=f"{_QUICK} graphs of each kind")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
@@ -158,17 +165,17 @@ def _one_device(name: str, options: argparse.Namespace, console: Console) -> dic
         if "published" in estimated:
             found["published"] = estimated["published"].rows()
         if "memory" in options.parts:
-            sets = {k: v for k, v in estimated.items() if k in {"networks", "published"}}
-            found["memory"] = {part: one.memory() for part, one in sets.items()}
+            whole = {k: v for k, v in estimated.items() if k in {"networks", "published"}}
+            found["memory"] = {part: one.memory() for part, one in whole.items()}
             printing.print_accuracy(console, f"{name}: peak memory", found["memory"])
         table = as_table(device.hardware, rows)
-        both = {part: estimated[part].known for part in cases.DRAWN if part in estimated}
+        sets = {part: one.known for part, one in estimated.items()}
         if "learning" in options.parts:
-            found["learning"] = learning_curve(table, both)
+            found["learning"] = learning_curve(table, sets)
             title = f"{name}: latency by rows of the table"
             printing.print_methods(console, title, "rows", found["learning"])
         if "ablation" in options.parts:
-            found["ablation"] = ablation(table, both, compiler, options.seed)
+            found["ablation"] = ablation(table, sets, compiler, options.seed)
             title = f"{name}: latency by method"
             printing.print_methods(console, title, "method", found["ablation"]["methods"])
             for method, reason in found["ablation"]["left_out"].items():
@@ -190,14 +197,15 @@ def _estimated(
 ) -> dict[str, Estimated]:
     """Each set of graphs that the chosen parts need; what the compiler refuses goes to `found`."""
     in_table = {row.signature for row in rows}
-    counts = {"networks": options.networks, "subgraphs": options.subgraphs}
     estimated = {}
     found["refused"], found["in_table"] = {}, {}
     for part, parts in _NEEDED_BY.items():
         if not parts & set(options.parts):
             continue
-        if part in cases.DRAWN:
-            chosen = cases.DRAWN[part](counts[part], options.seed, in_table)
+        if part == "networks":
+            chosen = cases.networks(options.networks, options.seed, in_table, options.multiple)
+        elif part == "subgraphs":
+            chosen = cases.subgraphs(options.subgraphs, options.seed, in_table)
         else:
             chosen = cases.published()
             found["in_table"][part] = [case.name for case in chosen if case.key in in_table]

@@ -1,6 +1,6 @@
 """What the estimator is tested on: graphs from seeds that no table was ever made from."""
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,8 @@ from nas_ray.measure.blocks import inverted_bottleneck
 from search_spaces import classification
 
 PUBLISHED_SIDES = (96, 224)
+#: Of the classification space as it is without a device.
+PLAIN_MULTIPLE = 16
 #: Streams of one seed, so that the number of networks does not change the subgraphs.
 _NETWORKS, _SUBGRAPHS = 1, 2
 _MACS_LIMIT = 1_500_000_000
@@ -28,9 +30,15 @@ class Case:
     key: str
 
 
-def networks(count: int, seed: int, known: Container[str]) -> list[Case]:
-    """`count` different random networks of the classification space, none of them `known`."""
-    space, rng = classification.space(), np.random.default_rng([seed, _NETWORKS])
+def networks(
+    count: int, seed: int, known: Container[str], multiple: int = PLAIN_MULTIPLE
+) -> list[Case]:
+    """`count` different random networks of the classification space, none of them `known`.
+
+    Channels are multiples of `multiple`.
+    """
+    space = classification.space(channel_multiple=multiple)
+    rng = np.random.default_rng([seed, _NETWORKS])
 
     def draw() -> Graph:
         config = space.sample(rng)
@@ -54,11 +62,8 @@ def published() -> list[Case]:
     ]
 
 
-#: Name of a set, as tables print it, to what draws it; arguments: count, seed, signatures to avoid.
-DRAWN: Mapping[str, Callable[[int, int, Container[str]], list[Case]]] = {
-    "networks": networks,
-    "subgraphs": subgraphs,
-}
+#: The sets that are drawn at random.
+DRAWN = ("networks", "subgraphs")
 
 
 def _different(

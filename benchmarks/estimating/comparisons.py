@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import torch
 
-from estimating.cases import Case
+from estimating.cases import DRAWN, Case
 from estimating.compiler import Compiler, Known
 from estimating.figures import Figures, accuracy
 from estimating.fits import Predict, Table, macs_only, regression, without_prior
@@ -78,9 +78,9 @@ def _on_each(predict: Predict, sets: Mapping[str, Known]) -> Figures:
 
 
 def _one_by_one(sets: Mapping[str, Known], compiler: Compiler) -> Figures:
-    """The sum of the operators of a graph, each compiled alone, for the first of each set."""
+    """The sum of the operators of a graph, each compiled alone, for the first of each drawn set."""
     found: Figures = {}
-    for name, known in sets.items():
+    for name, known in ((name, sets[name]) for name in DRAWN):
         estimates, truths = [], []
         for case, truth_ms in islice(zip(known.cases, known.latency_ms, strict=True), _ALONE):
             operators = list(_operators(case.graph))

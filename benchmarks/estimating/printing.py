@@ -41,7 +41,7 @@ def print_methods(console: Console, title: str, label: str, rows: Sequence[Figur
     table = Table(*([label] if label == "rows" else [label, "rows"]), *headings, title=title)
     for row in rows:
         first = [str(row[key] or "-") for key in dict.fromkeys((label, "rows"))]
-        cells = (_cell(row[name], key, form) for name in sets for _, key, form in few)
+        cells = (_cell(row.get(name, {}), key, form) for name in sets for _, key, form in few)
         table.add_row(*first, *cells)
     console.print(table)
 
