@@ -236,12 +236,12 @@ def test_networks_of_either_size_lie_below_their_upper_end_in_95_of_100_cases(gr
 
 def test_beyond_the_networks_of_the_table_the_factor_stays_what_it_is_at_their_edge():
     joining = Joining(
-        constant=1.0, weights=np.array([1.0, 0.5]), low=np.array([-3.0, 0.0]), high=np.ones(2)
+        constant=3.0, weights=np.array([1.0, 0.5]), low=np.array([-3.0, 0.0]), high=np.ones(2)
     )
     inside, beyond, below = joining.factor(np.array([[-1.0, 1.0], [9.0, 9.0], [-9.0, -9.0]]))
-    assert inside == pytest.approx(1 - 1 + 0.5)
-    assert beyond == pytest.approx(1 + 1 + 0.5)
-    assert below == 0.0
+    assert inside == pytest.approx(3 * np.exp(-1 + 0.5))
+    assert beyond == pytest.approx(3 * np.exp(1 + 0.5))
+    assert below == pytest.approx(3 * np.exp(-3))
 
 
 def test_without_networks_the_profile_says_what_sums_lack(graphs):

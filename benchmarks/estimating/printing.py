@@ -21,7 +21,7 @@ _COLUMNS = (
     ("< upper", "below_upper", "{:.1%}"),
     ("worst", "worst", "{:+.1%}"),
 )
-_FEW = ("n", "mape", "within_10_percent", "spearman")
+_FEW = ("mape", "within_10_percent", "spearman")
 
 
 def print_accuracy(console: Console, title: str, rows: Mapping[str, Figures]) -> None:

@@ -5,13 +5,12 @@ Axes: `N` rows of the table, `G` parts of them, `O` operators of the parts.
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import QuantileRegressor
+from sklearn.linear_model import LinearRegression
 
 from nas_ray.estimate.boosting import fit_small_trees
 from nas_ray.estimate.difficulty import difficulty_features
 from nas_ray.estimate.interval import (
     AS_THEY_ARE,
-    LEVEL,
     Calibration,
     Joining,
     joined_properties,
@@ -24,6 +23,8 @@ from nas_ray.estimate.trees import Trees
 _FEWEST_NETWORKS = 40
 #: No estimate counts as better than this; one lucky hit must not say that its like is easy.
 _LEAST_ERROR = 1e-3
+#: The same for networks, in which the errors of subgraphs cancel each other in part.
+_LEAST_NETWORK_ERROR = 3e-4
 
 
 def calibrate(found: Samples, predicted_ms: Array, additivity: float, folds: int) -> Calibration:
@@ -85,21 +86,19 @@ def _joining(found: Samples, latency_ms: Array, margin_ms: Array, folds: int) ->
     if networks.sum() < _FEWEST_NETWORKS:
         return None
     properties = joined_properties(total, spread, summed(margins))[networks]
-    error = ((found.latency_ms - total) / np.maximum(spread, 1e-12))[networks]
+    relative = (found.latency_ms / np.maximum(total, 1e-12) - 1)[networks]
+    errors = np.log(np.abs(relative) + _LEAST_NETWORK_ERROR)
     fold = (found.fold % folds)[networks]
-    fitted = _quantile(properties, error)
-    unseen = np.zeros(len(error))
+    expected = np.zeros(len(errors))
     for k in range(folds):
-        others = _quantile(properties[fold != k], error[fold != k])
-        unseen[fold == k] = others.predict(properties[fold == k])
+        others = LinearRegression().fit(properties[fold != k], errors[fold != k])
+        expected[fold == k] = np.exp(others.predict(properties[fold == k]))
+    fitted = LinearRegression().fit(properties, errors)
+    quantile = max(0.0, upper_quantile(relative / expected))
     return Joining(
-        constant=float(fitted.intercept_) + upper_quantile(error - unseen),
-        weights=np.asarray(fitted.coef_, dtype=np.float64),
+        constant=quantile * float(np.exp(fitted.intercept_)),
+        # The first property is spread / latency, of which the margin is a multiple already.
+        weights=np.asarray(fitted.coef_, dtype=np.float64) - np.array([1.0, 0.0]),
         low=properties.min(axis=0),
         high=properties.max(axis=0),
     )
-
-
-def _quantile(properties: Array, error: Array) -> QuantileRegressor:
-    """What 95 of 100 errors `(N,)` lie below, linear in `properties` `(N, 2)`."""
-    return QuantileRegressor(quantile=LEVEL, alpha=0.0).fit(properties, error)

@@ -9,8 +9,8 @@ from nas_ray.estimate.effort import Effort
 from nas_ray.estimate.operator_table import Array, OperatorTable
 from nas_ray.estimate.tiling import round_up
 
-#: Changes whenever a feature does: a model fitted to others is of no use.
-VERSION = 3
+#: Changes whenever a feature, or what is kept of a fit, does: older fits are of no use then.
+VERSION = 4
 
 
 def features(

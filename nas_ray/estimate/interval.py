@@ -5,9 +5,9 @@ rows of the table. A regression says how far off a subgraph like this tends to b
 the 95 % quantile of error / that is one factor, and with it a subgraph has its margin. A network
 adds subgraphs up: margins of different ones add like independent errors, in squares; a subgraph
 that occurs several times is wrong by the same factor each time, so its margins add plainly. What
-that sum gets wrong (errors that are not independent, a bias) a second regression makes good: of the
-95 % quantile of error / sum of margins over the whole networks in the table (Koenker and Bassett,
-1978), made conformal in turn (Romano et al., 2019).
+that sum gets wrong (errors that are not independent) a second regression makes good in the same
+manner: how far off whole networks of the table were, beside what their margins said, and then the
+95 % quantile of error / that.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _OUTSIDE = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Joining:
-    """By what the joined margins of a network are multiplied: linear in two properties of it.
+    """By what the joined margins of a network are multiplied: a power law in two properties of it.
 
     `weights` `(2,)` belong to `joined_properties`, which count only from `low` to `high` `(2,)`,
     the range of the networks that this was learned from.
@@ -38,11 +38,11 @@ class Joining:
     high: Array
 
     def factor(self, properties: Array) -> Array:
-        """`(N,)`, at least 0, for `properties` `(N, 2)`."""
+        """`(N,)` for `properties` `(N, 2)`."""
         inside = np.clip(properties, self.low, self.high)
         # Summed by hand: a product of matrices differs in the last bit with the number of rows.
         weighted = inside[:, 0] * self.weights[0] + inside[:, 1] * self.weights[1]
-        return np.asarray(np.maximum(0.0, self.constant + weighted))
+        return np.asarray(self.constant * np.exp(weighted))
 
 
 #: Margins that are joined as they are: where a table has no networks to learn from.
