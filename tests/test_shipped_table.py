@@ -103,11 +103,15 @@ def test_source_md_tells_rows_seed_origin_and_caveat(folder, rows):
 
 
 def test_asking_the_back_end_again_gives_the_row(folder, rows):
-    """Six random rows, all columns; the file keeps nine digits of a latency."""
+    """Six random rows, all columns; the file keeps nine digits of a latency.
+
+    None with a resize: what the compiler makes of that differs from call to call by some percent.
+    """
     needs_backend(folder)
     settings, _ = read_settings(folder / "device.toml")
     measure = backend_of(settings)
-    for row in random.Random(5).sample(rows, 6):
+    same_each_time = [row for row in rows if "resize" not in row.signature]
+    for row in random.Random(5).sample(same_each_time, 6):
         found = measure(parse_signature(row.signature), settings)
         assert row == Row(
             signature=row.signature,

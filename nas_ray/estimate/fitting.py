@@ -39,7 +39,7 @@ def fit(measured: Sequence[Measured], hardware: Hardware) -> Fit:
     )
 
 
-def held_out_errors(measured: Sequence[Measured], hardware: Hardware) -> Array:
+def held_out_errors(measured: Sequence[Measured], hardware: Hardware, folds: int = FOLDS) -> Array:
     """`(N,)` relative errors of the rows, each estimated by a regression that had not seen it.
 
     Raises DeviceError for a table too small to hold a part of it out.
@@ -47,7 +47,7 @@ def held_out_errors(measured: Sequence[Measured], hardware: Hardware) -> Array:
     _check_count(measured)
     found = samples(measured)
     errors = np.zeros(len(measured))
-    errors[found.order] = _errors(found, _held_out_ms(found, hardware, FOLDS))
+    errors[found.order] = _errors(found, _held_out_ms(found, hardware, folds))
     return errors
 
 
