@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -326,3 +327,15 @@ def test_a_stopped_search_keeps_everything_and_the_same_command_finishes_it(
     told = json.loads(again.stdout.strip().splitlines()[-1])
     assert len(told["front"]) >= 1
     assert Path(told["report"]).read_text().startswith("<!DOCTYPE html>")
+
+
+class Interrupted(ModuleType):
+    """A module in whose import somebody presses Ctrl-C."""
+
+    def __getattr__(self, name):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_the_command_is_still_imported_ends_it_without_a_traceback(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nas_ray.cli.command", Interrupted("command"))
+    assert main(["devices"]) == 130

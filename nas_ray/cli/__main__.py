@@ -2,6 +2,6 @@
 
 import sys
 
-from nas_ray.cli.command import main
+from nas_ray.cli import main
 
 sys.exit(main())
