@@ -50,8 +50,8 @@ def plain(estimator):
 
 
 LATENCIES = {
-    "a": SubgraphLatency(latency_ms=20.0, margin_ms=3.0, outside=False),
-    "b": SubgraphLatency(latency_ms=50.0, margin_ms=8.0, outside=False),
+    "a": SubgraphLatency(latency_ms=20.0, margin_ms=3.0, outside=False, familiar=False),
+    "b": SubgraphLatency(latency_ms=50.0, margin_ms=8.0, outside=False, familiar=False),
 }
 
 

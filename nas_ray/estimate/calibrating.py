@@ -3,12 +3,15 @@
 Axes: `N` rows of the table, `G` parts of them, `O` operators of the parts.
 """
 
+from collections import Counter
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
 from nas_ray.estimate.boosting import fit_small_trees
 from nas_ray.estimate.difficulty import difficulty_features
+from nas_ray.estimate.familiar import numbers
 from nas_ray.estimate.interval import (
     AS_THEY_ARE,
     Calibration,
@@ -38,11 +41,14 @@ def calibrate(found: Samples, predicted_ms: Array, additivity: float, folds: int
     scale = _held_out_scale(described, errors, known, fold, folds)
     relative = measured_ms[known] / latency_ms[known] - 1
     factor = max(0.0, upper_quantile(relative / scale[known]))
-    joining = _joining(found, latency_ms, latency_ms * scale * factor, folds)
+    networks = np.bincount(found.row, minlength=len(found.latency_ms)) > 1
+    joining = _joining(found, networks, latency_ms, latency_ms * scale * factor, folds)
+    in_networks = (key for key, row in zip(found.keys, found.row, strict=True) if networks[row])
     return Calibration(
         difficulty=fit_small_trees(described[known], errors),
         factor=factor,
         joining=joining or AS_THEY_ARE,
+        familiar=numbers(in_networks),
         additivity=0.0 if joining else additivity,
     )
 
@@ -70,8 +76,10 @@ def _held_out_scale(
     return scale
 
 
-def _joining(found: Samples, latency_ms: Array, margin_ms: Array, folds: int) -> Joining | None:
-    """From the networks in the table; None where they are too few to tell.
+def _joining(
+    found: Samples, networks: NDArray[np.bool_], latency_ms: Array, margin_ms: Array, folds: int
+) -> Joining | None:
+    """From the rows that are `networks` `(N,)`; None where they are too few to tell.
 
     `latency_ms` and `margin_ms` `(G,)` are those of parts.
     """
@@ -80,15 +88,16 @@ def _joining(found: Samples, latency_ms: Array, margin_ms: Array, folds: int) ->
     def summed(values: Array) -> Array:
         return np.bincount(found.row, values, rows).astype(np.float64)
 
-    margins, total = margin_ms * found.times, summed(latency_ms)
+    margins, total = margin_ms * _times(found), summed(latency_ms)
     spread = np.sqrt(summed(np.square(margins)))
-    networks = (np.bincount(found.row, minlength=rows) > 1) & (spread > 0)
-    if networks.sum() < _FEWEST_NETWORKS:
+    used = networks & (spread > 0)
+    if used.sum() < _FEWEST_NETWORKS:
         return None
-    properties = joined_properties(total, spread, summed(margins))[networks]
-    relative = (found.latency_ms / np.maximum(total, 1e-12) - 1)[networks]
+    familiar_ms = summed(latency_ms * _is_familiar(found, networks))
+    properties = joined_properties(total, spread, summed(margins), familiar_ms)[used]
+    relative = (found.latency_ms / np.maximum(total, 1e-12) - 1)[used]
     errors = np.log(np.abs(relative) + _LEAST_NETWORK_ERROR)
-    fold = (found.fold % folds)[networks]
+    fold = (found.fold % folds)[used]
     expected = np.zeros(len(errors))
     for k in range(folds):
         others = LinearRegression().fit(properties[fold != k], errors[fold != k])
@@ -98,7 +107,21 @@ def _joining(found: Samples, latency_ms: Array, margin_ms: Array, folds: int) ->
     return Joining(
         constant=quantile * float(np.exp(fitted.intercept_)),
         # The first property is spread / latency, of which the margin is a multiple already.
-        weights=np.asarray(fitted.coef_, dtype=np.float64) - np.array([1.0, 0.0]),
+        weights=np.asarray(fitted.coef_, dtype=np.float64) - np.array([1.0, 0.0, 0.0]),
         low=properties.min(axis=0),
         high=properties.max(axis=0),
     )
+
+
+def _times(found: Samples) -> NDArray[np.intp]:
+    """`(G,)`: how often a part occurs in its row, at its first place; 0 where it comes again."""
+    pairs = [*zip(found.row.tolist(), found.keys, strict=True)]
+    left = Counter(pairs)
+    return np.array([left.pop(pair, 0) for pair in pairs], dtype=np.intp)
+
+
+def _is_familiar(found: Samples, networks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`(G,)`: which parts another row that is one of `networks` `(N,)` holds too."""
+    pairs = [*zip(found.row.tolist(), found.keys, strict=True)]
+    holders = Counter(key for row, key in set(pairs) if networks[row])
+    return np.array([holders[key] > bool(networks[row]) for row, key in pairs], dtype=np.bool_)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_ray.estimate.familiar import is_among
 from nas_ray.estimate.interval import Calibration, ordered_sum
 from nas_ray.estimate.latency import LatencyModel
 from nas_ray.estimate.operator_table import Array, operator_table
@@ -21,11 +22,15 @@ _MEMORY_LIMIT = 200_000
 
 @dataclass(frozen=True, kw_only=True)
 class SubgraphLatency:
-    """Estimate of one subgraph and how far above it the truth may lie."""
+    """Estimate of one subgraph and how far above it the truth may lie.
+
+    `outside` is unlike anything in the table, `familiar` a part of networks in the table.
+    """
 
     latency_ms: float
     margin_ms: float
     outside: bool
+    familiar: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +73,13 @@ class Estimator:
         # The last place is where -1 points.
         known_ms = np.array([*(part.latency_ms for part in latencies), 0.0])
         margin_ms = np.array([*(part.margin_ms for part in latencies), 0.0])
-        total = ordered_sum(known_ms[ordered] * times)
+        shares_ms: Array = known_ms[ordered] * times
+        total = ordered_sum(shares_ms)
         if self.correction is not None:
             return total, total * self.correction.upper_factor
-        return total, self.calibration.upper_ms(total, margin_ms[ordered] * times)
+        is_familiar = np.array([*(part.familiar for part in latencies), False])
+        familiar_ms = ordered_sum(shares_ms * is_familiar[ordered])
+        return total, self.calibration.upper_ms(total, margin_ms[ordered] * times, familiar_ms)
 
     def _predict(self, keys: Sequence[str], parts: Mapping[str, Graph]) -> None:
         table = operator_table([parts[key] for key in keys])
@@ -82,6 +90,7 @@ class Estimator:
                 latency_ms=float(latency_ms[n]),
                 margin_ms=float(margins_ms[n]),
                 outside=bool(outside[n]),
+                familiar=is_among(key, self.calibration.familiar),
             )
 
     def _correct(self, keys: Sequence[str], parts: Mapping[str, Graph]) -> None:

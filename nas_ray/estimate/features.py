@@ -10,7 +10,7 @@ from nas_ray.estimate.operator_table import Array, OperatorTable
 from nas_ray.estimate.tiling import round_up
 
 #: Changes whenever a feature, or what is kept of a fit, does: older fits are of no use then.
-VERSION = 4
+VERSION = 5
 
 
 def features(

@@ -49,6 +49,7 @@ def packed(fit: Fit, key: str) -> bytes:
         **model.trees.arrays("trees_"),
         **calibration.difficulty.arrays("difficulty_"),
         **{f"calibration_{name}": getattr(calibration, name) for name in _FACTORS},
+        "familiar": calibration.familiar,
         **{f"joining_{f.name}": getattr(calibration.joining, f.name) for f in fields(Joining)},
         **{f"accuracy_{f.name}": getattr(accuracy, f.name) for f in fields(accuracy)},
     }
@@ -86,6 +87,7 @@ def _from_arrays(arrays: dict[str, NDArray[Any]], hardware: Hardware) -> Fit:
                 constant=float(arrays["joining_constant"]),
                 **{name: arrays[f"joining_{name}"] for name in ("weights", "low", "high")},
             ),
+            familiar=arrays["familiar"],
             **{name: float(arrays[f"calibration_{name}"]) for name in _FACTORS},
         ),
         accuracy=Accuracy(

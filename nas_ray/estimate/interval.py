@@ -6,8 +6,8 @@ the 95 % quantile of error / that is one factor, and with it a subgraph has its 
 adds subgraphs up: margins of different ones add like independent errors, in squares; a subgraph
 that occurs several times is wrong by the same factor each time, so its margins add plainly. What
 that sum gets wrong (errors that are not independent) a second regression makes good in the same
-manner: how far off whole networks of the table were, beside what their margins said, and then the
-95 % quantile of error / that.
+manner: how far off whole networks of the table were, beside what their margins said and how many
+of their subgraphs other networks of the table hold, and then the 95 % quantile of error / that.
 """
 
 from dataclasses import dataclass
@@ -16,19 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray.estimate.difficulty import difficulty_features
+from nas_ray.estimate.familiar import Numbers
 from nas_ray.estimate.operator_table import Array, OperatorTable
 from nas_ray.estimate.trees import Trees
 
 LEVEL = 0.95
 #: A subgraph outside the table's range gets its margin this many times.
 _OUTSIDE = 3.0
+_TINY = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
 class Joining:
-    """By what the joined margins of a network are multiplied: a power law in two properties of it.
+    """By what the joined margins of a network are multiplied: a power law in properties of it.
 
-    `weights` `(2,)` belong to `joined_properties`, which count only from `low` to `high` `(2,)`,
+    `weights` `(3,)` belong to `joined_properties`, which count only from `low` to `high` `(3,)`,
     the range of the networks that this was learned from.
     """
 
@@ -38,40 +40,43 @@ class Joining:
     high: Array
 
     def factor(self, properties: Array) -> Array:
-        """`(N,)` for `properties` `(N, 2)`."""
+        """`(N,)` for `properties` `(N, 3)`."""
         inside = np.clip(properties, self.low, self.high)
         # Summed by hand: a product of matrices differs in the last bit with the number of rows.
-        weighted = inside[:, 0] * self.weights[0] + inside[:, 1] * self.weights[1]
+        weighted = sum(inside[:, n] * weight for n, weight in enumerate(self.weights))
         return np.asarray(self.constant * np.exp(weighted))
 
 
 #: Margins that are joined as they are: where a table has no networks to learn from.
-AS_THEY_ARE = Joining(constant=1.0, weights=np.zeros(2), low=np.zeros(2), high=np.zeros(2))
+AS_THEY_ARE = Joining(constant=1.0, weights=np.zeros(3), low=np.zeros(3), high=np.zeros(3))
 
 
-def joined_properties(latency_ms: Array, spread_ms: Array, plain_ms: Array) -> Array:
-    """`(N, 2)`: how uncertain networks are, and of how many subgraphs that comes, in logarithms.
+def joined_properties(
+    latency_ms: Array, spread_ms: Array, plain_ms: Array, familiar_ms: Array
+) -> Array:
+    """`(N, 3)`: how uncertain networks are, from how many subgraphs, and how familiar these are.
 
-    `spread_ms` is the sum of their margins in squares, `plain_ms` the plain sum; all `(N,)`.
+    `spread_ms` is the sum of their margins in squares, `plain_ms` the plain sum, `familiar_ms` what
+    subgraphs take that networks of the table hold; all `(N,)`. The first two are logarithms.
     """
-    tiny = 1e-12
-    uncertain = np.log(np.maximum(spread_ms, tiny) / np.maximum(latency_ms, tiny))
-    return np.column_stack(
-        [uncertain, np.log(np.maximum(plain_ms / np.maximum(spread_ms, tiny), 1))]
-    )
+    latency, spread = np.maximum(latency_ms, _TINY), np.maximum(spread_ms, _TINY)
+    several = np.log(np.maximum(plain_ms / spread, 1.0))
+    return np.column_stack([np.log(spread / latency), several, familiar_ms / latency])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
     """`difficulty` predicts log(relative error), `factor` makes a margin of it.
 
-    `joining` is for the joined margins of a network, and `additivity` a factor in logarithms on
-    top, where a table has no networks to learn the first from.
+    `joining` is for the joined margins of a network, `familiar` are the numbers of subgraphs that
+    networks of the table hold, and `additivity` is a factor in logarithms on top, where a table
+    has no networks to learn from.
     """
 
     difficulty: Trees
     factor: float
     joining: Joining
+    familiar: Numbers
     additivity: float
 
     def margin_ms(
@@ -81,14 +86,14 @@ class Calibration:
         error = np.exp(self.difficulty.predict(difficulty_features(table, latency_ms)))
         return latency_ms * error * self.factor * np.where(outside, _OUTSIDE, 1.0)
 
-    def upper_ms(self, latency_ms: Array, margins_ms: Array) -> Array:
-        """Upper ends `(N,)` for networks of `latency_ms` `(N,)`.
+    def upper_ms(self, latency_ms: Array, margins_ms: Array, familiar_ms: Array) -> Array:
+        """Upper ends `(N,)` for networks of `latency_ms` `(N,)`, `familiar_ms` of it familiar.
 
         `margins_ms` `(N, P)` are those of their different subgraphs, each already times its
         occurrences; places left over hold 0. A network of one subgraph has the margin of that.
         """
         spread_ms = np.sqrt(ordered_sum(np.square(margins_ms)))
-        properties = joined_properties(latency_ms, spread_ms, ordered_sum(margins_ms))
+        properties = joined_properties(latency_ms, spread_ms, ordered_sum(margins_ms), familiar_ms)
         is_one = (margins_ms > 0).sum(axis=-1) <= 1
         above_ms = spread_ms * self.joining.factor(properties)
         joined = (latency_ms + above_ms) * np.exp(self.additivity)

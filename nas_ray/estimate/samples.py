@@ -6,7 +6,6 @@ parts keep in mind that there is more before and after them.
 Axes: `N` rows, `G` parts of them, `O` operators of the parts.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
@@ -30,16 +29,16 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """`row` `(G,)` is the row of a part, `operators_ms` `(O,)` NaN where a row does not say.
+    """`row` `(G,)` is the row of a part, `keys` `(G,)` are the signatures of parts.
 
-    `times` `(G,)` is how often a part occurs in its row, at its first place, and 0 at the others.
-    `latency_ms` `(N,)`; `order` `(N,)` is the place of each row in what was given, and `fold`
-    `(N,)` a number that depends on a row's graph alone.
+    `operators_ms` `(O,)` is NaN where a row does not say. `latency_ms` `(N,)`; `order` `(N,)` is
+    the place of each row in what was given, and `fold` `(N,)` a number that depends on a row's
+    graph alone.
     """
 
     table: OperatorTable
     row: NDArray[np.intp]
-    times: NDArray[np.intp]
+    keys: tuple[str, ...]
     operators_ms: Array
     latency_ms: Array
     order: NDArray[np.intp]
@@ -63,18 +62,12 @@ def samples(measured: Sequence[Measured]) -> Samples:
     return Samples(
         table=operator_table([part for found in parts for part in found]),
         row=np.repeat(np.arange(len(parts)), [len(found) for found in parts]),
-        times=np.array([n for found in parts for n in _times(found)], dtype=np.intp),
+        keys=tuple(signature(part) for found in parts for part in found),
         operators_ms=np.array([ms for one in ordered for ms in _own_ms(one)], dtype=np.float64),
         latency_ms=np.array([one.latency_ms for one in ordered]),
         order=np.array([n for _, n in named], dtype=np.intp),
         fold=np.array([crc32(name.encode()) for name, _ in named], dtype=np.intp),
     )
-
-
-def _times(parts: Sequence[Graph]) -> list[int]:
-    """How often each of `parts` occurs, at its first place; 0 where it comes again."""
-    left = Counter(keys := [signature(part) for part in parts])
-    return [left.pop(key, 0) for key in keys]
 
 
 def _own_ms(one: Measured) -> list[float]:
