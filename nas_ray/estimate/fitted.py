@@ -1,9 +1,11 @@
 """A fitted regression as arrays in a file: what is loaded is numbers, never a pickle."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from lzma import LZMAError
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import ZIP_LZMA, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +55,19 @@ def packed(fit: Fit, key: str) -> bytes:
         **{f"joining_{f.name}": getattr(calibration.joining, f.name) for f in fields(Joining)},
         **{f"accuracy_{f.name}": getattr(accuracy, f.name) for f in fields(accuracy)},
     }
+    return _zipped(arrays)
+
+
+def _zipped(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """What `np.savez_compressed` writes, a quarter smaller: it is sent along with every trial."""
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    with ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            entry = ZipInfo(f"{name}.npy")  # with no date: one fit makes one file
+            entry.compress_type = ZIP_LZMA
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
+            archive.writestr(entry, content.getvalue())
     return file.getvalue()
 
 
@@ -67,7 +80,7 @@ def unpacked(data: bytes, key: str | None, hardware: Hardware) -> Fit | None:
         if version != str(VERSION) or key not in {None, fitted_to}:
             return None
         return _from_arrays(arrays, hardware)
-    except (KeyError, ValueError, OSError, EOFError, BadZipFile):
+    except (KeyError, ValueError, OSError, EOFError, BadZipFile, LZMAError):
         return None
 
 
