@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 from nas_ray.errors import SearchError
 
@@ -45,6 +46,8 @@ class Constraint:
 
     def __post_init__(self) -> None:
         bounds = (self.lower, self.upper)
+        if not all(isinstance(bound, Real) for bound in bounds):
+            raise SearchError(f"bounds on {self.metric!r} must be numbers, but got {bounds}.")
         if any(math.isnan(b) for b in bounds) or not self.lower <= self.upper:
             raise SearchError(f"`lower <= upper` must hold for {self.metric!r}, but got {bounds}.")
         if bounds == (-math.inf, math.inf):
@@ -58,9 +61,8 @@ class Constraint:
     def _check_confidence(self) -> None:
         if self.confidence != CONFIDENCE or self.metric != _WITH_INTERVAL:
             raise SearchError(
-                f"a confidence is for {_WITH_INTERVAL!r} and must be {CONFIDENCE}, the level for "
-                f"which its estimates are calibrated, but got {self.confidence} for "
-                f"{self.metric!r}."
+                f"a confidence is for {_WITH_INTERVAL!r} alone, and must be {CONFIDENCE}, for which "
+                f"its estimates are calibrated, but got {self.confidence} for {self.metric!r}."
             )
         if self.lower > -math.inf:
             raise SearchError(

@@ -140,8 +140,13 @@ def test_profile_finds_the_parallelism_factor_that_a_device_lacks(capsys, tmp_pa
         (("--time", "soon"), "a time is written 90s, 30m or 2h"),
         (("--space", "nowhere"), "a space is a shipped task"),
         (("--space", "math:pi"), "must be a nas_ray.SearchSpace"),
+        (("--count", "0"), "--count must be at least 1, but got 0"),
+        (("--workers", "0"), "--workers must be at least 1, but got 0"),
+        (("--networks", "-1"), "--networks must be at least 0, but got -1"),
+        (("--timeout", "-1"), "--timeout is in seconds, above 0, but got -1"),
+        (("--target-mape", "5"), "--target-mape is a share, such as 0.05 for 5 %, but got 5"),
     ],
-    ids=["time", "no_space", "not_a_space"],
+    ids=["time", "no_space", "not_a_space", *("count", "workers", "networks", "timeout", "share")],
 )
 def test_profile_refuses_what_it_cannot_read_before_it_measures(capsys, tmp_path, words, rule):
     shipped = device_folder("ethos-u85-2048") / "device.toml"

@@ -164,3 +164,15 @@ def test_a_network_read_from_its_signature_has_the_same_subgraphs(small_device):
         again = small_device.estimate_graph(parse_signature(signature(graph)))
         cost = small_device.estimate_graph(graph)
         assert [row.signature for row in again.subgraphs] == [r.signature for r in cost.subgraphs]
+
+
+def test_measurements_that_tell_nothing_are_told_to_be_of_no_use(calibrate):
+    """The same network at three sizes, the largest a million times faster than the others."""
+    sides = {8: 500.0, 16: 900.0, 32: 0.0001}
+    lines = [
+        f'"1x16x{n}x{n}; conv 0 > 1x16x{n}x{n} k=3x3 b=16 w=2304 m={2304 * n * n}",{ms}'
+        for n, ms in sides.items()
+    ]
+    code, out, _ = calibrate("network,latency_ms\n" + "\n".join(lines) + "\n")
+    assert code == 0
+    assert "do not agree with each other" in out

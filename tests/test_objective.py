@@ -39,8 +39,8 @@ def test_violation_is_the_distance_to_the_bound(constraint, value, violation):
 
 @pytest.mark.parametrize(
     "bounds",
-    [{"lower": 2.0, "upper": 1.0}, {"upper": math.nan}, {"lower": math.nan}, {}],
-    ids=["crossed", "nan_upper", "nan_lower", "no_bound"],
+    [{"lower": 2.0, "upper": 1.0}, {"upper": math.nan}, {"lower": math.nan}, {"upper": "1"}, {}],
+    ids=["crossed", "nan_upper", "nan_lower", "text", "no_bound"],
 )
 def test_a_constraint_without_a_sound_bound_is_refused(bounds):
     with pytest.raises(SearchError, match="latency_ms"):

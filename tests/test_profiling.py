@@ -225,6 +225,14 @@ def test_failures_in_a_row_stop_the_profile_and_are_not_held_against_the_samples
     assert place.asked() == samples(20)[6:]
 
 
+def test_the_same_failure_from_the_first_on_stops_the_profile_early(place):
+    """A wrong setting need not be tried on thirty samples."""
+    place.behave(usual="refuse")
+    with pytest.raises(MeasureError, match=r"5 subgraphs in a row .* because: this one cannot"):
+        place.profile(200)
+    assert len(place.asked()) == loop.ALIKE_FROM_THE_FIRST
+
+
 def test_an_unknown_back_end_is_refused_with_those_there_are(place):
     path = place.folder / "device.toml"
     path.write_text(path.read_text(encoding="utf-8").replace("vela", "vella"), encoding="utf-8")

@@ -53,6 +53,10 @@ def calibrate_parser() -> ArgumentParser:
     return parser
 
 
+#: A mean error from which on a correction says nothing.
+_USELESS = 0.5
+
+
 def run_calibrate(options: Namespace) -> None:
     """Write the device folder and print how well it says what was measured, before and after."""
     from nas_ray.measure.network_table import NETWORKS, networks_text  # noqa: PLC0415 - with torch
@@ -121,6 +125,14 @@ def _show(folder: Path, level: str, fits: Mapping[str, Fit], count: int) -> None
         )
     output = console()
     output.print(table)
+    if fits["after"].mape > _USELESS:
+        output.print(
+            f"note: what networks take is still missed by {fits['after'].mape:.0%} in the mean. "
+            "These measurements do not agree with each other, or were of other networks: the "
+            "device is of no use. Look at them, or measure more.",
+            soft_wrap=True,
+            highlight=False,
+        )
     output.print(f"device: {folder}", soft_wrap=True, highlight=False)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +63,7 @@ def run_profile(options: Namespace) -> None:
     """Measure until the budget is spent, then say how good estimates are; again: goes on."""
     from nas_ray.profiling import Budget, profile  # noqa: PLC0415 - imports torch
 
+    _check(options)
     folder = device_folder(options.device)
     time_s = _seconds(options.time) if options.time else None
     budget = Budget(count=options.count, target_mape=options.target_mape, time_s=time_s)
@@ -86,6 +88,18 @@ def run_profile(options: Namespace) -> None:
         found |= _checked(load_device(folder), options, measure_many, networks)
     if options.json:
         print(json.dumps(found))
+
+
+def _check(options: Namespace) -> None:
+    """Raises SearchError for a number with which there is nothing to do."""
+    for name, least in (("count", 1), ("workers", 1), ("networks", 0)):
+        if options[name] < least:
+            raise SearchError(f"--{name} must be at least {least}, but got {options[name]}.")
+    if not options.timeout > 0:
+        raise SearchError(f"--timeout is in seconds, above 0, but got {options.timeout:g}.")
+    target = options.target_mape
+    if target is not None and not 0 < target < 1:
+        raise SearchError(f"--target-mape is a share, such as 0.05 for 5 %, but got {target:g}.")
 
 
 @contextmanager
@@ -148,7 +162,7 @@ def _print_table(report: "ProfileReport") -> None:
     line = f"{report.table}: {report.rows} rows, {report.added} new; stopped by {report.stopped}"
     output.print(line, highlight=False, soft_wrap=True)
     for signature, reason in report.failed[:_FAILURES_SHOWN]:
-        text = f"could not be measured: {signature}: {reason}"
+        text = f"could not be measured: {shorten(signature, 80, placeholder=' ...')}: {reason}"
         output.print(text, markup=False, highlight=False, soft_wrap=True)
     if report.failed:
         path = report.table.parent / "failed.csv"

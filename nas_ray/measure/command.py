@@ -75,6 +75,11 @@ def check_command(settings: Mapping[str, Any]) -> None:
 def check_format(settings: Mapping[str, Any]) -> None:
     """Raises DeviceError for a `format` that nobody writes."""
     name = settings.get("format")
+    if name is None:
+        raise DeviceError(
+            "[measure] format is what the model is written in, but there is none: pass one of "
+            f"{', '.join(FORMATS)}."
+        )
     if name not in FORMATS:
         raise DeviceError(
             f"[measure] format is what the model is written in, but got {name!r}: "

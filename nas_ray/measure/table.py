@@ -195,7 +195,10 @@ def _row(path: Path, line: int, fields: list[str], places: list[int]) -> Row:
     try:
         text, *words = (fields[place] for place in places)
     except IndexError as error:
-        raise DeviceError(f"{where}: {len(fields)} fields, fewer than the header has.") from error
+        raise DeviceError(
+            f"{where}: {len(fields)} fields, fewer than the header has. Delete the line: what it "
+            "said can be measured again with `nas-ray profile`."
+        ) from error
     latency_ms, *counts = (_number(where, c, w) for c, w in zip(COLUMNS[1:], words, strict=True))
     if latency_ms == 0:
         raise DeviceError(f"{where}: latency_ms must be above 0, but got {words[0]!r}.")

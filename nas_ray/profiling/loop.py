@@ -32,6 +32,8 @@ _FIRST, _LEAST, _GROWTH = 400, 100, 0.5
 _ADAPTIVE_SHARE = 0.25
 #: Failures one after the other that are the back-end's fault and not that of the samples.
 FAILURES_IN_A_ROW = 30
+#: The same where all samples so far failed for the same reason, as with a wrong setting.
+ALIKE_FROM_THE_FIRST = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,12 +211,18 @@ class _Profile:
                 continue
             self._pending[key] = found
             self._tell()
-            if len(self._pending) >= FAILURES_IN_A_ROW:
+            if len(self._pending) >= self._patience():
                 raise MeasureError(
                     f"{len(self._pending)} subgraphs in a row could not be measured, the last "
-                    f"because: {found}. What was measured before is kept: mend [measure] in "
-                    f"{self._folder / 'device.toml'} or its back-end and run the same again."
+                    f"because: {found.rstrip('.')}. What was measured before is kept: mend "
+                    f"[measure] in {self._folder / 'device.toml'} or its back-end and run the same "
+                    "again."
                 )
+
+    def _patience(self) -> int:
+        """Failures until it is the back-end's fault: few where nothing else ever came of it."""
+        is_always_so = not self._rows and len(set(self._pending.values())) == 1
+        return ALIKE_FROM_THE_FIRST if is_always_so else FAILURES_IN_A_ROW
 
     def _record_failures(self) -> None:
         if self._pending:
