@@ -61,8 +61,9 @@ class Constraint:
     def _check_confidence(self) -> None:
         if self.confidence != CONFIDENCE or self.metric != _WITH_INTERVAL:
             raise SearchError(
-                f"a confidence is for {_WITH_INTERVAL!r} alone, and must be {CONFIDENCE}, for which "
-                f"its estimates are calibrated, but got {self.confidence} for {self.metric!r}."
+                f"a confidence is for {_WITH_INTERVAL!r} alone, and must be {CONFIDENCE}, for "
+                "which its estimates are calibrated, but got "
+                f"{self.confidence} for {self.metric!r}."
             )
         if self.lower > -math.inf:
             raise SearchError(
