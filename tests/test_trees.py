@@ -24,7 +24,7 @@ def law(rows):
     return np.sin(known[:, 0]) + known[:, 1] * (known[:, 2] > 1) + np.isnan(rows[:, 3])
 
 
-ROWS, NEW = rows_of(700, 0), rows_of(900, 1)
+ROWS, NEW = rows_of(1400, 0), rows_of(900, 1)
 
 
 @pytest.fixture(autouse=True)
