@@ -123,21 +123,21 @@ def of_family_32(rng):
     return random_network(rng, 32)
 
 
-def test_one_in_four_of_the_first_samples_is_a_random_network():
+def test_one_in_eight_of_the_first_samples_is_a_random_network():
     """Whole, as the generator of networks draws them; the others are subgraphs alone."""
     keys = samples(80)
     rng = np.random.default_rng([SEED, 4])
-    assert keys[::4] == [signature(random_network(rng, MULTIPLE)) for _ in range(20)]
-    broad = [key for n, key in enumerate(keys) if n % 4]
-    alone = sample_subgraphs(60, np.random.default_rng(SEED), MULTIPLE)
+    assert keys[::8] == [signature(random_network(rng, MULTIPLE)) for _ in range(10)]
+    broad = [key for n, key in enumerate(keys) if n % 8]
+    alone = sample_subgraphs(70, np.random.default_rng(SEED), MULTIPLE)
     assert broad == [signature(graph) for graph in alone]
 
 
-def test_one_in_eight_of_the_first_samples_is_a_network_of_the_space():
+def test_one_in_sixteen_of_the_first_samples_is_a_network_of_the_space():
     stream = starting_samples(0, 32, Networks(name="mine", draw=of_family_32))
     keys = [next(stream) for _ in range(80)]
     rng = np.random.default_rng([0, 1])
-    assert keys[1::8] == [signature(of_family_32(rng)) for _ in range(10)]
+    assert keys[1::16] == [signature(of_family_32(rng)) for _ in range(5)]
     assert len(set(keys)) == 80
 
 
