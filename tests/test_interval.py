@@ -283,6 +283,13 @@ def test_beyond_the_networks_of_the_table_the_factor_stays_what_it_is_at_their_e
     assert below == pytest.approx(3 * np.exp(-3))
 
 
+def test_a_fold_may_hold_no_network(graphs):
+    table = copies(graphs, 240)
+    found = samples_of(table, np.repeat(np.arange(60), 4), 1.1 * predicted(table))
+    found = replace(found, fold=np.arange(60) % (FOLDS - 1))
+    assert calibrate(found, predicted(table), 0.5, FOLDS).joining != AS_THEY_ARE
+
+
 def test_without_networks_the_profile_says_what_sums_lack(graphs):
     table = copies(graphs, 60)
     found = samples_of(table, np.arange(60), 1.1 * predicted(table))

@@ -99,7 +99,7 @@ def _joining(
     errors = np.log(np.abs(relative) + _LEAST_NETWORK_ERROR)
     fold = (found.fold % folds)[used]
     expected = np.zeros(len(errors))
-    for k in range(folds):
+    for k in np.unique(fold):
         others = LinearRegression().fit(properties[fold != k], errors[fold != k])
         expected[fold == k] = np.exp(others.predict(properties[fold == k]))
     fitted = LinearRegression().fit(properties, errors)
