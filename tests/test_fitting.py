@@ -148,23 +148,24 @@ def test_more_rows_make_it_more_accurate(whole, seen, new, hardware):
     assert errors(whole.model, new).mean() < 0.8 * errors(few, new).mean()
 
 
-def test_a_slower_clock_scales_every_latency(whole, seen, new, hardware):
-    """The roofline is linear in the latencies, and trees are fitted relative to it.
+@pytest.fixture(scope="module")
+def slow(seen, hardware):
+    """Fitted to the same rows on a clock ten times slower."""
+    rows = [
+        replace(
+            one,
+            latency_ms=10 * one.latency_ms,
+            operators_ms=tuple(10 * ms for ms in one.operators_ms),
+        )
+        for one in seen
+    ]
+    return regression(rows, hardware)
 
-    Trees come out otherwise in detail: their features hold logarithms of ms, which round
-    otherwise, and of two splits that are equally good rounding chooses one.
-    """
-    slow = regression(
-        [
-            replace(
-                one,
-                latency_ms=10 * one.latency_ms,
-                operators_ms=tuple(10 * ms for ms in one.operators_ms),
-            )
-            for one in seen
-        ],
-        hardware,
-    )
+
+def test_a_slower_clock_scales_the_roofline_and_networks_within_what_they_are_off(
+    whole, slow, new, hardware
+):
+    """The roofline is linear in the latencies, but for its floor of 1e-9 ms."""
     table = table_of(new)
     work = work_of(table, hardware)
     slow_ms, ms = (
@@ -174,6 +175,17 @@ def test_a_slower_clock_scales_every_latency(whole, seen, new, hardware):
     ratio = predicted_ms(slow, new) / predicted_ms(whole.model, new)
     assert np.median(ratio) == pytest.approx(10, rel=0.01)
     assert np.abs(ratio / 10 - 1).mean() < errors(whole.model, new).mean()
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="features hold logarithms of ms and the roofline a floor in ms: of two splits that are "
+    "equally good rounding chooses one. In cycles, without a floor, the law would hold.",
+)
+def test_a_slower_clock_scales_every_latency(whole, slow, new):
+    ratio = predicted_ms(slow, new) / predicted_ms(whole.model, new)
+    assert np.median(ratio) == pytest.approx(10, rel=5e-3)
+    assert ratio == pytest.approx(10 * np.ones(len(new)), rel=0.05)
 
 
 def test_a_subgraph_is_predicted_the_same_alone_and_among_others(whole, measured):

@@ -108,9 +108,8 @@ def test_fresh_rows_lie_below_their_upper_end_in_95_of_100_cases(graphs, table, 
     fresh_ms = latency_ms * (1 + rng.normal(0, spread(latency_ms), (200, len(graphs))))
     own = (latency_ms < 1.0) == (side == "short")
     assert 20 < own.sum() < 80
-    covered = (fresh_ms <= calibration.upper_ms(latency_ms, margins_ms[:, None], 0 * latency_ms))[
-        :, own
-    ].mean()
+    upper_ms = calibration.upper_ms(latency_ms, margins_ms[:, None], 0 * latency_ms)
+    covered = (fresh_ms <= upper_ms)[:, own].mean()
     # One calibration, of 2000 rows, so not exactly 95 %.
     assert abs(covered - LEVEL) < 0.02
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CALIBRATE = "correct a device's estimates by networks measured on the real thing"
 _COLUMNS = ("network", "latency_ms")
 _OPTIONAL = "input"
+#: A mean error from which on a correction says nothing.
+_USELESS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +53,6 @@ def calibrate_parser() -> ArgumentParser:
     parser.add_argument("--to", type=str, required=True, help="the device folder to write")
     add_json(parser)
     return parser
-
-
-#: A mean error from which on a correction says nothing.
-_USELESS = 0.5
 
 
 def run_calibrate(options: Namespace) -> None:

@@ -138,12 +138,8 @@ def _shuffled(sizes: Sizes) -> Sample:
     channels, stride = 2 * sizes.channels(8, 256), sizes.pick(1, 2, p=(0.75, 0.25))
     after = channels if stride == 1 else 2 * (sizes.channels_after(channels, stride) // 2)
     kernel = sizes.pick(3, 5, p=(0.8, 0.2))
-    return blocks.Shuffle(channels, after, kernel=kernel, stride=stride), (
-        1,
-        channels,
-        height,
-        width,
-    )
+    block = blocks.Shuffle(channels, after, kernel=kernel, stride=stride)
+    return block, (1, channels, height, width)
 
 
 def _dense(sizes: Sizes) -> Sample:
