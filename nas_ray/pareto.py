@@ -15,9 +15,15 @@ def non_dominated(points: Points) -> NDArray[np.bool_]:
     A point with a NaN is dominated by every point without one.
     """
     points = np.nan_to_num(np.asarray(points, dtype=float), nan=np.inf)
-    no_worse = (points[:, None, :] <= points[None, :, :]).all(axis=2)
-    better = (points[:, None, :] < points[None, :, :]).any(axis=2)
-    return ~np.asarray(np.any(no_worse & better, axis=0))
+    stays = np.ones(len(points), dtype=bool)
+    # By rising sums no point dominates one before it, so each survivor is compared once.
+    for place in np.argsort(points.sum(axis=1), kind="stable"):
+        if stays[place]:
+            rivals = np.flatnonzero(stays)
+            beaten = (points[place] <= points[rivals]).all(axis=1)
+            beaten &= (points[place] < points[rivals]).any(axis=1)
+            stays[rivals[beaten]] = False
+    return stays
 
 
 def dominance_rank(points: Points) -> NDArray[np.int64]:

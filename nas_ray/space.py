@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 
 Config = dict[str, Value]
 
+#: Spaces with a canonical form of their own are counted one by one up to this many configs.
+_COUNTABLE = 100_000
+
 
 class SearchSpace:
     """A named set of choices, and how a config becomes a network.
 
     `build` maps a config to an nn.Module, `example_input` to a tensor with batch 1; both may be
     left out where nothing is built. `baseline` is the network to beat; without one it is the first
-    option of every choice. Raises SpaceError for a condition on an unknown or later choice.
+    option of every choice. `canonical_form` maps a config to the one that stands for all that
+    build the same network, where different choices do; applied twice it must change nothing more.
+    Raises SpaceError for a condition on an unknown or later choice.
     """
 
     def __init__(
@@ -39,11 +44,13 @@ class SearchSpace:
         build: "Callable[[Config], nn.Module] | None" = None,
         example_input: "Callable[[Config], torch.Tensor] | None" = None,
         baseline: Config | None = None,
+        canonical_form: Callable[[Config], Config] | None = None,
     ) -> None:
         self.name = name
         self.choices = dict(choices)
         self._build = build
         self._example_input = example_input
+        self._canonical_form = canonical_form
         self._check_choices()
         first = {name: choice.options[0] for name, choice in self.choices.items()}
         self.baseline: Config = self.canonical(first if baseline is None else baseline)
@@ -92,7 +99,19 @@ class SearchSpace:
                     f"{choice.options}), but it is missing."
                 )
             used[name] = self._option(name, config[name])
-        return used
+        return self._normal(used)
+
+    def _normal(self, used: Config) -> Config:
+        """The config that stands for the network of `used`."""
+        if self._canonical_form is None:
+            return used
+        form = self._canonical_form(dict(used))
+        if not set(form) <= set(self.choices):
+            raise SpaceError(
+                f"canonical_form of space {self.name!r} must return a config of the space, but it "
+                f"returned {form} for {used}."
+            )
+        return {name: form[name] for name in self.choices if name in form}
 
     def _option(self, name: str, value: object) -> Value:
         for option in self.choices[name].options:
@@ -126,7 +145,17 @@ class SearchSpace:
 
     @cached_property
     def size(self) -> int:
-        """How many different networks, counted by canonical form."""
+        """How many different networks, counted by canonical form.
+
+        With a `canonical_form` of one's own, spaces of more than 100,000 configs are not walked:
+        the number is then that of the configs.
+        """
+        if self._canonical_form is not None and self._configs <= _COUNTABLE:
+            return sum(1 for _ in self.configs())
+        return self._configs
+
+    @cached_property
+    def _configs(self) -> int:
         parents = {parent for choice in self.choices.values() for parent in choice.when}
         return self._count(list(self.choices), {}, parents)
 
@@ -154,8 +183,10 @@ class SearchSpace:
         return any(p == parent or self._depends(p, parent) for p in self.choices[name].when)
 
     def configs(self) -> Iterator[Config]:
-        """Every config once, in order; for spaces small enough to walk."""
-        yield from self._walk(list(self.choices), {})
+        """Every network's config once, in order; for spaces small enough to walk."""
+        for config in self._walk(list(self.choices), {}):
+            if self._canonical_form is None or self._normal(config) == config:
+                yield config
 
     def _walk(self, names: list[str], used: Config) -> Iterator[Config]:
         if not names:
@@ -204,7 +235,7 @@ class SearchSpace:
             if _in_use(choice, used):
                 fresh = choice.options[rng.integers(len(choice.options))]
                 used[name] = partial.get(name, fresh)
-        return used
+        return self._normal(used)
 
     # What it stands for
 

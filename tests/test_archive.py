@@ -212,8 +212,8 @@ def test_a_trial_that_lost_just_before_a_crash_is_closed_and_not_trained_on(tmp_
 # Handing out
 
 
-def test_candidates_are_handed_out_in_their_order_with_rising_numbers_and_once():
-    archive = make()
+def test_without_a_surrogate_candidates_are_handed_out_in_their_order_and_once():
+    archive = make(surrogate=False)
     configs = list(small().configs())[:3]
     survivors = [candidate(configs[i]) for i in (2, 0, 2, 1)]
     archive.add_batch(Batch(draws=0, costed=4, feasible=4, scored=4), survivors)

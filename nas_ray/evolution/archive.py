@@ -55,7 +55,8 @@ class Archive:
         self.interrupted = False
         #: The error that ended the run: an unwritable record, or settings that cannot work.
         self.fault: NasRayError | None = None
-        self._ready: deque[Candidate] = deque()
+        #: How many trials were handed out since the pre-filter last let something through.
+        self.started_since_batch = 0
         self._resumable: deque[Started] = deque()
         self._numbers: dict[str, int] = {}
         if record is not None:
@@ -76,7 +77,7 @@ class Archive:
     @property
     def ready(self) -> int:
         """How many screened candidates wait for a worker."""
-        return len(self._ready)
+        return self.search.waiting
 
     def resume_one(self) -> Started | None:
         """A trial that an earlier run left unfinished, with its last checkpoint; or None."""
@@ -92,19 +93,20 @@ class Archive:
         return self._start(candidate, BASELINE)
 
     def start_next(self) -> Started | None:
-        """Hand out the best screened candidate that is still unknown; or None."""
-        while self._ready:
-            candidate = self._ready.popleft()
-            if not self.search.is_known(self.search.space.key(candidate.config)):
-                return self._start(candidate, "evolution")
-        return None
+        """Hand out the screened candidate that is most worth training by now; or None."""
+        candidate = self.search.chosen()
+        return None if candidate is None else self._start(candidate, "evolution")
 
     def add_batch(self, batch: Batch, survivors: Sequence[Candidate]) -> None:
         """Take what the pre-filter let through."""
         kept = replace(batch, survivors=tuple(asdict(c) for c in survivors))
         self._write({"event": "batch", **asdict(kept)})
-        self.batches.append(kept)
-        self._ready.extend(survivors)
+        self._offer(kept)
+
+    def _offer(self, batch: Batch) -> None:
+        self.batches.append(batch)
+        self.started_since_batch = 0
+        self.search.offer([Candidate(**fields) for fields in batch.survivors])
 
     def _start(self, candidate: Candidate, origin: str) -> Started:
         number = self.started
@@ -115,9 +117,15 @@ class Archive:
             "scores": dict(candidate.scores),
         }
         self._write({"event": "start", "trial": number, **fields})
-        self.search.admit(candidate)
-        self.trials[number] = Trial(number=number, **fields)
+        self._admit(Trial(number=number, **fields))
         return Started(number=number, config=candidate.config)
+
+    def _admit(self, trial: Trial) -> None:
+        self.trials[trial.number] = trial
+        self.started_since_batch += 1
+        self.search.admit(
+            Candidate(config=dict(trial.config), costs=trial.costs, scores=trial.scores)
+        )
 
     def bind(self, trial_id: str, number: int) -> None:
         """Remember under which id Ray Tune runs trial `number`."""
@@ -194,9 +202,9 @@ class Archive:
 
     def _tell(self, trial: Trial) -> None:
         if trial.status == "completed" and trial.curve:
-            self.search.tell(trial.config, trial.metrics)
+            self.search.tell(trial.config, trial.metrics, trial.curve)
         elif trial.status == "stopped":
-            self.search.tell_stopped(trial.config, trial.metrics)
+            self.search.tell_stopped(trial.config, trial.metrics, trial.curve)
         else:
             self.search.tell_failed(trial.config)
 
@@ -217,20 +225,23 @@ class Archive:
         self.trials[number] = self.trials[number].after(event)
 
     def _replay(self, record: Record) -> None:
-        self.batches = list(record.batches())
-        self.trials = record.trials()
-        for trial in self.trials.values():
-            self.search.admit(
-                Candidate(config=dict(trial.config), costs=trial.costs, scores=trial.scores)
-            )
-        losing = []
-        # Rungs compare each trial with those before it, so reports are replayed as they came.
+        """Let everything happen again, in the order in which it did."""
+        trials = record.trials()
+        batches = {batch.draws: batch for batch in record.batches()}
+        losing: list[int] = []
         for event in record.events():
-            if event["event"] == "result":
-                if not self._judge(self.trials[event["trial"]], event["epoch"]):
-                    losing.append(event["trial"])
-            elif event["event"] == "end":
-                self._tell(self.trials[event["trial"]])
+            kind = event["event"]
+            if kind == "batch" and event["draws"] in batches:
+                # Once: the same event twice changes nothing.
+                batch = batches.pop(event["draws"])
+                self._offer(batch)
+                self.search.skip_draws(batch.draws + 1)
+            elif kind == "start" and event["trial"] not in self.trials:
+                self._admit(trials[event["trial"]])
+            elif kind == "result" and not self._judge(trials[event["trial"]], event["epoch"]):
+                losing.append(event["trial"])
+            elif kind == "end":
+                self._tell(trials[event["trial"]])
         # A crash may have come between the report that lost and the end of the trial.
         for number in losing:
             self.finish(number, "stopped")
@@ -239,8 +250,3 @@ class Archive:
             for t in self.trials.values()
             if t.status == "running"
         )
-        for batch in self.batches:
-            self.search.skip_draws(batch.draws + 1)
-            waiting = [Candidate(**c) for c in batch.survivors]
-            key = self.search.space.key
-            self._ready.extend(c for c in waiting if not self.search.is_known(key(c.config)))

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from nas_ray.pareto import Points, crowding_distance, dominance_rank
+from nas_ray.pareto import Points, crowding_distance, non_dominated
 from nas_ray.space import Config, SearchSpace
 
-#: How many of the archive can be parents. It only grows: tournaments over all of it would select
-#: too little to outweigh what mutations spoil, and the search would be no better than random.
+#: How many of the archive can be parents where nothing else selects. The archive only grows:
+#: tournaments over all of it would select too little to outweigh what mutations spoil, and the
+#: search would be no better than random.
 POPULATION = 16
 RANDOM_SHARE = 0.25
 CROSSOVER_SHARE = 0.25
@@ -30,14 +31,16 @@ def propose(
     is_known: Callable[[str], bool],
     count: int,
     rng: np.random.Generator,
+    *,
+    population: int = POPULATION,
 ) -> list[Config]:
     """Up to `count` new configs, all different and none known.
 
-    `parents` are configs of the archive with their minimised `points` `(N, M)`; without any,
-    candidates are random. Fewer than `count` come back only where the space is nearly used up;
-    none when it is.
+    `parents` are configs of the archive with their minimised `points` `(N, M)`; the `population`
+    best of them compete. Without any, candidates are random. Fewer than `count` come back only
+    where the space is nearly used up; none when it is.
     """
-    ranked = [parents[i] for i in _best_first(points)[:POPULATION]]
+    ranked = [parents[i] for i in best_first(points, population)]
     fresh: dict[str, Config] = {}
     for _ in range(ATTEMPTS_PER_CANDIDATE * count):
         if len(fresh) == count:
@@ -62,16 +65,17 @@ def _walk(
             fresh[key] = config
 
 
-def _best_first(points: Points) -> np.ndarray:
-    """Indices `(N,)` of the parents, best first: by front, within a front the less crowded."""
-    if len(points) == 0:
-        return np.empty(0, dtype=np.int64)
-    rank = dominance_rank(points)
-    crowding = np.empty(len(points))
-    for front in np.unique(rank):
-        members = rank == front
-        crowding[members] = crowding_distance(points[members])
-    return np.lexsort((-crowding, rank))
+def best_first(points: Points, count: int) -> np.ndarray:
+    """Indices of `count` of the points `(N, M)`: front by front, within one the less crowded."""
+    chosen: list[int] = []
+    rest = np.arange(len(points))
+    while len(chosen) < count and len(rest):
+        front = non_dominated(points[rest])
+        members = rest[front]
+        crowding = crowding_distance(points[members])
+        chosen += members[np.argsort(-crowding, kind="stable")].tolist()
+        rest = rest[~front]
+    return np.array(chosen[:count], dtype=np.int64)
 
 
 def _child(space: SearchSpace, ranked: Sequence[Config], rng: np.random.Generator) -> Config:

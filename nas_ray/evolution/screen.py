@@ -9,6 +9,7 @@ zero-shot scores filter well and select badly.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,15 @@ class Candidate:
     costs: Mapping[str, float] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """It as JSON; `Candidate(**plain)` is the same again."""
+        return {
+            "config": self.config,
+            "costs": dict(self.costs),
+            "scores": dict(self.scores),
+            "error": self.error,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,52 +1,61 @@
 """`EvolutionarySearch`: ask for the next network, tell what it did. Knows no Ray.
 
-State is plain JSON. Random numbers come from `(seed, how many draws so far)`, so a search restored
-from its state goes on exactly as it would have.
+State is plain JSON. Random numbers come from the seed, how many draws there were so far and how
+much is known, so a search restored from its state goes on exactly as it would have.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from nas_ray.errors import InfeasibleError, SearchError, SpaceError, nearest
+from nas_ray.evolution.choosing import choose
+from nas_ray.evolution.costed import CostedCandidates
 from nas_ray.evolution.costing import Costs, cost_candidates
-from nas_ray.evolution.proposal import propose
+from nas_ray.evolution.expectation import Outlook
+from nas_ray.evolution.history import History
+from nas_ray.evolution.learner import Learner
+from nas_ray.evolution.observation import Observation
+from nas_ray.evolution.proposal import POPULATION, best_first, propose
 from nas_ray.evolution.screen import Candidate, violation
+from nas_ray.evolution.threads import one_thread
 from nas_ray.objective import Constraint, Objective
-from nas_ray.pareto import Points, non_dominated
+from nas_ray.pareto import Points
 from nas_ray.space import Config, SearchSpace
 
-#: Candidates costed at once by `ask`, and how often it tries before it says that nothing fits.
-BATCH = 16
+#: Candidates drawn by one `ask`, and how often it draws before it says that nothing fits.
+BATCH = 64
 ROUNDS = 60
-#: Finished networks before children are bred from them.
-INITIAL = 8
-#: The share of feasible candidates below which the first ones are bred towards feasibility too.
-RANDOM_WHILE_FEASIBLE = 0.2
+#: Feasible candidates that wait to be chosen; the newest stay.
+POOL = 256
+#: Candidates of one `ask` that the zero-shot scores are computed for, where there are any.
+SCORED = 64
+#: Finished networks before children are bred from them, and before a surrogate learns from them.
+INITIAL = 12
+#: How many of the best known networks children are bred from where a surrogate chooses among the
+#: children. Without one the tournaments have to select, and they are held among fewer.
+PARENTS = 64
+#: The share of networks that are chosen at random, while nothing is known and afterwards.
+RANDOM_AT_FIRST = 0.3
+RANDOM_LATER = 0.05
 
-
-@dataclass(frozen=True, kw_only=True)
-class Observation:
-    """What is known of one network: its reported metrics, costs included.
-
-    `final` is False for one that was stopped early: good enough to breed from, not for the front.
-    """
-
-    config: Config
-    metrics: Mapping[str, float]
-    final: bool = True
-    failed: bool = False
+Scores = Callable[[Config], Mapping[str, float]]
+Curve = Mapping[int, Mapping[str, float]]
 
 
 class EvolutionarySearch:
     """Multi-objective, constrained, asynchronous evolution over a search space.
 
-    Costs are known before training and gate: `ask` never returns a config whose costs break a
-    constraint. Any number of asked configs may be pending; tells may come in any order. No network
-    is returned twice.
+    Candidates are bred from the best that is known. Their costs are known before training and
+    gate: `ask` never returns a config whose costs break a constraint. `scores`, if given, maps a
+    config to the zero-shot scores of its untrained network. With `surrogate`, a model learned from
+    what was told says which of the candidates to train; without it the first feasible one is.
+
+    Any number of asked configs may be pending; tells may come in any order. No network is returned
+    twice.
     """
 
     def __init__(
@@ -56,6 +65,8 @@ class EvolutionarySearch:
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         costs: Costs = None,
+        scores: Scores | None = None,
+        surrogate: bool = True,
         seed: int = 0,
     ) -> None:
         if not objectives:
@@ -66,11 +77,17 @@ class EvolutionarySearch:
         self.objectives = tuple(objectives)
         self.constraints = tuple(constraints)
         self.costs = costs
+        self.scores = scores
+        self.learns = surrogate
+        self._population = PARENTS if surrogate else POPULATION
         self.seed = seed
         self._draws = 0
-        self._observed: dict[str, Observation] = {}
+        self._chosen = 0
+        self._history = History(self.objectives, self.constraints)
+        self._learner = Learner(space, self._history, seed)
+        self._costed = CostedCandidates(space, self.objectives, self.constraints)
         self._pending: dict[str, Candidate] = {}
-        self._costed: dict[str, Candidate] = {}
+        self._pool: dict[str, Candidate] = {}
 
     # Ask and tell
 
@@ -81,13 +98,15 @@ class EvolutionarySearch:
         every one has been asked for), and InfeasibleError when none was ever found.
         """
         for _ in range(ROUNDS):
-            configs = self.candidates(BATCH if self.costs is not None else 1)
+            configs = self.candidates(BATCH)
+            costed = self.costed(configs)
+            self.offer([c for c in costed if violation(c, self.constraints) == 0])
+            self._score_waiting()
+            if (candidate := self.chosen()) is not None:
+                return self.admit(candidate)
             if not configs:
                 break
-            for candidate in self.costed(configs):
-                if violation(candidate, self.constraints) == 0:
-                    return self.admit(candidate)
-        if self._observed or self._pending:
+        if len(self._history) or self._pending:
             raise StopIteration
         raise self.infeasible()
 
@@ -103,6 +122,7 @@ class EvolutionarySearch:
             objectives=self.objectives,
             constraints=self.constraints,
             costs=self.costs,
+            surrogate=False,
             seed=self.seed,
         )
         (baseline,) = probe.costed([self.space.baseline])
@@ -111,46 +131,83 @@ class EvolutionarySearch:
         if violation(baseline, self.constraints) > 0:
             probe.ask()
 
-    def tell(self, config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    def tell(
+        self, config: Mapping[str, Any], metrics: Mapping[str, float], curve: Curve | None = None
+    ) -> None:
         """Record what a config did. Costs known from before need not be repeated.
 
-        Raises SearchError where an objective is missing or not finite.
+        `curve` are its metrics by epoch, if it was trained by epochs. Raises SearchError where an
+        objective is missing or not finite.
         """
-        self._record(config, metrics, final=True)
+        self._record(config, metrics, curve or {}, final=True)
 
-    def tell_stopped(self, config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-        """Record a config that was stopped early: a parent perhaps, but never on the front."""
-        self._record(config, metrics, final=False)
+    def tell_stopped(
+        self, config: Mapping[str, Any], metrics: Mapping[str, float], curve: Curve | None = None
+    ) -> None:
+        """Record a config that was stopped early: a parent perhaps, but never on the front.
+
+        By the curves of networks trained in full the surrogate expects where it would have ended.
+        """
+        self._record(config, metrics, curve or {}, final=False)
 
     def tell_failed(self, config: Mapping[str, Any]) -> None:
         """Record a config that could not be evaluated: never asked for again, never a parent."""
         key = self.space.key(config)
-        self._pending.pop(key, None)
-        self._observed[key] = Observation(
-            config=self.space.canonical(config), metrics={}, final=False, failed=True
+        known = self._pending.pop(key, None)
+        self._take(
+            key,
+            Observation(
+                config=self.space.canonical(config),
+                metrics={},
+                final=False,
+                failed=True,
+                costs=known.costs if known else {},
+                scores=known.scores if known else {},
+            ),
         )
 
     def _record(
-        self, config: Mapping[str, Any], metrics: Mapping[str, float], *, final: bool
+        self, config: Mapping[str, Any], metrics: Mapping[str, float], curve: Curve, *, final: bool
     ) -> None:
         key = self.space.key(config)
-        known = self._pending.get(key) or self._costed.get(key)
-        merged = {**(known.costs if known else {}), **metrics}
-        wanted = {c.quantity: "constraint" for c in self.constraints}
-        for name, role in {**wanted, **{o.metric: "objective" for o in self.objectives}}.items():
-            if merged.get(name) is None:
-                raise SearchError(f"{role} {name!r} was not told; {nearest(name, merged)}")
-            if not math.isfinite(merged[name]):
+        known = self._pending.get(key) or self._costs_of(config)
+        merged = {**known.costs, **metrics}
+        self._check_told(config, merged)
+        self._pending.pop(key, None)
+        self._take(
+            key,
+            Observation(
+                config=self.space.canonical(config),
+                metrics=_floats(merged),
+                final=final,
+                costs=_floats({name: merged[name] for name in known.costs}),
+                scores=known.scores,
+                curve={int(epoch): _floats(values) for epoch, values in curve.items()},
+            ),
+        )
+
+    def _costs_of(self, config: Mapping[str, Any]) -> Candidate:
+        """What a config costs that is told without being asked for."""
+        known = self._history.get(self.space.key(config))
+        if known is not None:
+            return known.as_candidate()
+        (candidate,) = cost_candidates(self.space, self.costs, [self.space.canonical(config)])
+        return candidate
+
+    def _check_told(self, config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+        roles = {c.quantity: "constraint" for c in self.constraints}
+        for name, role in {**roles, **{o.metric: "objective" for o in self.objectives}}.items():
+            if metrics.get(name) is None:
+                raise SearchError(f"{role} {name!r} was not told; {nearest(name, metrics)}")
+            if not math.isfinite(metrics[name]):
                 raise SearchError(
-                    f"{role} {name!r} must be finite, but got {merged[name]} for "
+                    f"{role} {name!r} must be finite, but got {metrics[name]} for "
                     f"{config}. Tell a failed evaluation with tell_failed(config)."
                 )
-        self._pending.pop(key, None)
-        self._observed[key] = Observation(
-            config=self.space.canonical(config),
-            metrics={name: float(value) for name, value in merged.items()},  # JSON, if of numpy
-            final=final,
-        )
+
+    def _take(self, key: str, observation: Observation) -> None:
+        self._pool.pop(key, None)
+        self._history.add(key, observation)
 
     # The parts of ask, for those who cost and score elsewhere
 
@@ -162,7 +219,15 @@ class EvolutionarySearch:
         rng = np.random.default_rng([self.seed, self._draws])
         self._draws += 1
         parents, points = self._parents()
-        return propose(self.space, parents, points, self.is_known, count, rng)
+        return propose(
+            self.space,
+            parents,
+            points,
+            self._is_waiting_or_known,
+            count,
+            rng,
+            population=self._population,
+        )
 
     @property
     def draws(self) -> int:
@@ -175,21 +240,17 @@ class EvolutionarySearch:
 
     def is_known(self, key: str) -> bool:
         """Whether a network (by its key) is observed, pending, or known to be infeasible."""
-        if key in self._observed or key in self._pending:
-            return True
-        costed = self._costed.get(key)
-        return costed is not None and violation(costed, self.constraints) > 0
+        return key in self._history or key in self._pending or key in self._costed
+
+    def _is_waiting_or_known(self, key: str) -> bool:
+        return key in self._pool or self.is_known(key)
 
     def _parents(self) -> tuple[list[Config], Points]:
-        good = [o for o in self._observed.values() if not o.failed and self.is_feasible(o)]
+        good = np.flatnonzero(self._history.feasible)
         if len(good) >= INITIAL:
-            return [o.config for o in good], self._points(good)
-        excess = [(violation(c, self.constraints), c.config) for c in self._costed.values()]
-        feasible = sum(e == 0 for e, _ in excess)
-        if feasible >= RANDOM_WHILE_FEASIBLE * len(excess):
-            return [], np.empty((0, 1))
-        near = sorted((e for e in excess if math.isfinite(e[0])), key=lambda e: e[0])[: 2 * BATCH]
-        return [config for _, config in near], np.array([[e] for e, _ in near]).reshape(-1, 1)
+            best = good[best_first(self._history.points[good], self._population)]
+            return [self._history[n].config for n in best], self._history.points[best]
+        return self._costed.parents()
 
     def costed(self, configs: Sequence[Config]) -> list[Candidate]:
         """`configs` with their costs; one that cannot be built carries the reason instead."""
@@ -202,58 +263,78 @@ class EvolutionarySearch:
 
         Raises SearchError for a constraint on something that is neither a cost nor an objective.
         """
-        for candidate in candidates:
-            # Once: the first that has costs, since one that cannot be built has none.
-            if candidate.costs and not any(known.costs for known in self._costed.values()):
-                self.check_constraints(candidate.costs)
-            self._costed[self.space.key(candidate.config)] = candidate
+        self._costed.add(candidates)
 
     def check_constraints(self, costs: Mapping[str, float]) -> None:
         """Raise SearchError for a constraint on a quantity that nothing reports."""
-        known = {*costs, *(objective.metric for objective in self.objectives)}
-        for constraint in self.constraints:
-            if constraint.quantity not in known:
-                raise SearchError(
-                    f"a constraint must be on a cost or an objective, but `{constraint}` is on "
-                    f"{constraint.quantity!r}, which nothing reports; "
-                    f"{nearest(constraint.quantity, known)}"
-                )
-
-    def admit(self, candidate: Candidate) -> Config:
-        """Make a candidate pending and return its config."""
-        self._pending[self.space.key(candidate.config)] = candidate
-        return candidate.config
+        self._costed.check_constraints(costs)
 
     def infeasible(self) -> InfeasibleError:
         """The error that says which bound nothing meets, and how near the nearest came."""
-        buildable = [c for c in self._costed.values() if not c.error]
-        if not buildable:
-            reason = next((c.error for c in self._costed.values()), "no candidate was left")
-            return InfeasibleError(f"no network of {self.space.name!r} can be built: {reason}")
-        nearest_one = min(buildable, key=lambda c: violation(c, self.constraints))
-        wanted = " and ".join(str(c) for c in self.constraints)
-        reached = ", ".join(
-            f"{c.quantity} = {nearest_one.costs[c.quantity]:.4g}"
-            for c in self.constraints
-            if c.quantity in nearest_one.costs
+        return self._costed.infeasible()
+
+    def offer(self, candidates: Sequence[Candidate]) -> None:
+        """Let feasible candidates wait to be chosen; of many the newest stay."""
+        for candidate in candidates:
+            key = self.space.key(candidate.config)
+            if not self.is_known(key):
+                self._pool.setdefault(key, candidate)
+        for key in list(self._pool)[: max(0, len(self._pool) - POOL)]:
+            del self._pool[key]
+
+    def best(
+        self, candidates: Sequence[Candidate], count: int, rng: np.random.Generator
+    ) -> list[Candidate]:
+        """The `count` candidates most worth training by one draw of what is expected of them."""
+        if not candidates:
+            return []
+        outlook = Outlook(
+            self._history,
+            self._learner,
+            list(self._pending.values()),
+            self.objectives,
+            self.constraints,
+            INITIAL,
         )
-        return InfeasibleError(
-            f"no network of {self.space.name!r} was found that meets {wanted}: the nearest of "
-            f"{len(buildable)} tried has {reached}. Loosen the bound or add smaller choices."
-        )
+        with one_thread():
+            taken, drawn = outlook.draw(candidates, rng)
+            return [candidates[n] for n in choose(taken, drawn, count, rng)]
+
+    def chosen(self) -> Candidate | None:
+        """The waiting candidate to train next; None where none waits."""
+        waiting = list(self._pool.values())
+        if not waiting or not self.learns:
+            return waiting[0] if waiting else None
+        rng = np.random.default_rng([self.seed, self._chosen, 2])
+        share = RANDOM_LATER if self._history.trained >= INITIAL else RANDOM_AT_FIRST
+        if rng.random() < share:
+            return waiting[rng.integers(len(waiting))]
+        return self.best(waiting, 1, rng)[0]
+
+    def _score_waiting(self) -> None:
+        """Compute the zero-shot scores of those waiting candidates that are most worth it."""
+        if self.scores is None:
+            return
+        rng = np.random.default_rng([self.seed, self._draws, 1])
+        unscored = [c for c in self._pool.values() if not c.scores]
+        for candidate in self.best(unscored, SCORED, rng):
+            scored = replace(candidate, scores=_floats(self.scores(candidate.config)))
+            self._pool[self.space.key(candidate.config)] = scored
+
+    def admit(self, candidate: Candidate) -> Config:
+        """Make a candidate pending and return its config."""
+        key = self.space.key(candidate.config)
+        self._pool.pop(key, None)
+        self._pending[key] = candidate
+        self._chosen += 1
+        return candidate.config
 
     # What is known
 
-    def is_feasible(self, observation: Observation) -> bool:
-        """Whether everything told of a network keeps to the constraints."""
-        return all(
-            constraint.violation(observation.metrics.get(constraint.quantity, math.nan)) == 0
-            for constraint in self.constraints
-        )
-
-    def _points(self, observations: Sequence[Observation]) -> Points:
-        rows = [[o.minimised(x.metrics[o.metric]) for o in self.objectives] for x in observations]
-        return np.array(rows, dtype=float).reshape(len(rows), len(self.objectives))
+    @property
+    def waiting(self) -> int:
+        """How many candidates wait to be chosen."""
+        return len(self._pool)
 
     @property
     def has_pending(self) -> bool:
@@ -263,15 +344,11 @@ class EvolutionarySearch:
     @property
     def observations(self) -> tuple[Observation, ...]:
         """Everything told so far."""
-        return tuple(self._observed.values())
+        return self._history.observations
 
     def front(self) -> list[Observation]:
         """The feasible, fully evaluated networks that no other dominates."""
-        final = [o for o in self._observed.values() if o.final and self.is_feasible(o)]
-        if not final:
-            return []
-        keep = non_dominated(self._points(final))
-        return [o for o, kept in zip(final, keep, strict=True) if kept]
+        return self._history.front()
 
     # State
 
@@ -279,17 +356,11 @@ class EvolutionarySearch:
         """Everything that decides what comes next, as JSON."""
         return {
             "draws": self._draws,
-            "observed": [
-                {
-                    "config": o.config,
-                    "metrics": dict(o.metrics),
-                    "final": o.final,
-                    "failed": o.failed,
-                }
-                for o in self._observed.values()
-            ],
-            "pending": [_plain(c) for c in self._pending.values()],
-            "costed": [_plain(c) for c in self._costed.values()],
+            "chosen": self._chosen,
+            "observed": [asdict(o) for o in self.observations],
+            "pending": [c.plain() for c in self._pending.values()],
+            "pool": [c.plain() for c in self._pool.values()],
+            "costed": self._costed.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -298,16 +369,16 @@ class EvolutionarySearch:
         Raises SpaceError for configs that are not of this space.
         """
         key = self.space.key
-        self._draws = int(state["draws"])
-        self._observed = {key(o["config"]): Observation(**o) for o in state["observed"]}
+        self._draws, self._chosen = int(state["draws"]), int(state["chosen"])
+        self._history.clear()
+        for fields in state["observed"]:
+            curve = {int(epoch): values for epoch, values in fields["curve"].items()}
+            self._history.add(key(fields["config"]), Observation(**{**fields, "curve": curve}))
         self._pending = {key(c["config"]): Candidate(**c) for c in state["pending"]}
-        self._costed = {key(c["config"]): Candidate(**c) for c in state["costed"]}
+        self._pool = {key(c["config"]): Candidate(**c) for c in state["pool"]}
+        self._costed.load_state_dict(state["costed"])
 
 
-def _plain(candidate: Candidate) -> dict[str, Any]:
-    return {
-        "config": candidate.config,
-        "costs": dict(candidate.costs),
-        "scores": dict(candidate.scores),
-        "error": candidate.error,
-    }
+def _floats(values: Mapping[str, float]) -> dict[str, float]:
+    """Numbers as JSON has them, if they come from numpy or torch."""
+    return {str(name): float(value) for name, value in values.items()}

@@ -145,7 +145,7 @@ class Screening:
         )
         self._search.remember(costed)
         feasible = [c for c in costed if violation(c, self._search.constraints) == 0]
-        chosen = worth_scoring(feasible, self._screen.scored or self._screen.kept, rng)
+        chosen = self._worth_scoring(feasible, rng)
         scored = chosen
         if self._screen.scored:
             scored = yield from self._spread(
@@ -154,7 +154,7 @@ class Screening:
                 lambda chunk: _score.remote(space, chunk, self._search.seed),
                 lambda candidate, _: candidate,
             )
-        survivors = worth_training(scored, self._search.objectives, self._screen, rng)
+        survivors = self._worth_training(scored, rng)
         batch = Batch(
             draws=draws,
             costed=len(costed),
@@ -163,6 +163,22 @@ class Screening:
             unbuildable=dict(Counter(c.error for c in costed if c.error)),
         )
         return Pass(batch=batch, survivors=tuple(survivors))
+
+    def _worth_scoring(
+        self, feasible: Sequence[Candidate], rng: np.random.Generator
+    ) -> list[Candidate]:
+        count = self._screen.scored or self._screen.pool
+        if self._search.learns:
+            return self._search.best(feasible, count, rng)
+        return worth_scoring(feasible, self._screen.scored or self._screen.kept, rng)
+
+    def _worth_training(
+        self, scored: Sequence[Candidate], rng: np.random.Generator
+    ) -> Sequence[Candidate]:
+        """With a surrogate all of them: it chooses when a worker is free, by what is known then."""
+        if self._search.learns:
+            return scored
+        return worth_training(scored, self._search.objectives, self._screen, rng)
 
     def _spread(
         self,

@@ -117,10 +117,14 @@ class CascadeSearch(Searcher):
     def _begin_when_low(self) -> None:
         """Begin a pass early enough to end before the last candidates of this one are handed out.
 
-        Not earlier: the later it begins, the more it knows of the trials before it.
+        Not earlier: the later it begins, the more it knows of the trials before it. A surrogate
+        chooses among many that wait, and gets new ones to choose among just as often.
         """
         enough = max(self._max_concurrent, self._screen.kept // 2)
-        if self._archive.ready <= enough and self._archive.started < self._trials:
+        low = self._archive.ready <= enough
+        if self._archive.search.learns:
+            low = low or self._archive.started_since_batch >= self._screen.kept // 2
+        if low and self._archive.started < self._trials:
             self._screening.begin()
 
     def _take(self, found: Any) -> None:

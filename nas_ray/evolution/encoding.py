@@ -1,0 +1,110 @@
+"""Candidates as numbers: what the surrogate sees of them.
+
+Notation: `N` candidates. Features come in four groups, each a matrix with a row a candidate: the
+choices, how often each option occurs, the costs, the zero-shot scores. A kernel gives each group a
+length scale of its own, so a group holds what is alike.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_ray.choice import Categorical, Choice, Value
+from nas_ray.evolution.screen import Candidate
+from nas_ray.space import Config, SearchSpace
+
+Matrix = NDArray[np.float64]
+Groups = tuple[Matrix, ...]
+
+#: Further out than this many standard deviations a number says only that it is far out.
+_FARTHEST = 4.0
+
+
+class Encoding:
+    """Encodes candidates of `space`; numbers are put on the scale of the candidates `among`.
+
+    Costs and scores are standardised, after a logarithm where all of them are positive (costs span
+    orders of magnitude, and what counts is their ratio). A number that is missing counts as the
+    mean, one that is -inf as far below it.
+    """
+
+    def __init__(self, space: SearchSpace, among: Sequence[Candidate]) -> None:
+        self._choices = space.choices
+        self._counted = shared_options(space)
+        self._costs = _Columns([c.costs for c in among])
+        self._scores = _Columns([c.scores for c in among])
+
+    def groups(self, candidates: Sequence[Candidate]) -> Groups:
+        """The four groups of features, each `(N, columns)`, some perhaps without a column."""
+        return (
+            np.array([self._chosen(c.config) for c in candidates], dtype=float),
+            np.array([self._counts(c.config) for c in candidates], dtype=float).reshape(
+                len(candidates), -1
+            ),
+            self._costs.standardised([c.costs for c in candidates]),
+            self._scores.standardised([c.scores for c in candidates]),
+        )
+
+    def _chosen(self, config: Config) -> list[float]:
+        row: list[float] = []
+        for name, choice in self._choices.items():
+            row += _columns_of(choice, config.get(name))
+        return row
+
+    def _counts(self, config: Config) -> list[float]:
+        row: list[float] = []
+        for options, names in self._counted.items():
+            taken = [config[name] for name in names if name in config]
+            row += [float(taken.count(option)) for option in options]
+        return row
+
+
+def _columns_of(choice: Choice, value: Value | None) -> list[float]:
+    """One column an option; for an ordered choice its place from 0 to 1, and whether it is used."""
+    options: tuple[Value, ...] = choice.options
+    if isinstance(choice, Categorical):
+        return [float(option == value) for option in options]
+    if value is None:
+        return [0.0, 0.0]
+    return [options.index(value) / max(1, len(options) - 1), 1.0]
+
+
+def shared_options(space: SearchSpace) -> dict[tuple[Value, ...], list[str]]:
+    """The names of choices by their options, where several choices have the same ones.
+
+    The edges of a cell, the kinds of layers: how many there are of each says more than where.
+    """
+    names: dict[tuple[Value, ...], list[str]] = {}
+    for name, choice in space.choices.items():
+        names.setdefault(choice.options, []).append(name)
+    return {options: mine for options, mine in names.items() if len(mine) > 1}
+
+
+class _Columns:
+    """Named numbers as standardised columns."""
+
+    def __init__(self, rows: Sequence[Mapping[str, float]]) -> None:
+        self._names = sorted({name for row in rows for name in row})
+        raw = self._raw(rows)
+        known = np.ma.masked_invalid(raw)
+        self._logarithmic = np.ma.filled((known > 0).all(axis=0), fill_value=False)
+        values = np.ma.masked_invalid(self._on_scale(raw))
+        self._mean = np.asarray(values.mean(axis=0).filled(0.0)).reshape(-1)
+        deviation = np.asarray(values.std(axis=0).filled(0.0)).reshape(-1)
+        self._deviation = np.where(deviation > 0, deviation, 1.0)
+
+    def _raw(self, rows: Sequence[Mapping[str, float]]) -> Matrix:
+        found = [[row.get(name, np.nan) for name in self._names] for row in rows]
+        return np.array(found, dtype=float).reshape(len(rows), len(self._names))
+
+    def _on_scale(self, raw: Matrix) -> Matrix:
+        # What is not positive where all others were is infinitely far below them.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logarithm = np.where(raw <= 0, -np.inf, np.log(np.abs(raw)))
+        return np.where(self._logarithmic, logarithm, raw)
+
+    def standardised(self, rows: Sequence[Mapping[str, float]]) -> Matrix:
+        values = (self._on_scale(self._raw(rows)) - self._mean) / self._deviation
+        clipped = np.clip(values, -_FARTHEST, _FARTHEST)
+        return np.asarray(np.nan_to_num(clipped, nan=0.0))

@@ -1,0 +1,62 @@
+"""How much a point would add to a front, and how far one that adds nothing is behind it.
+
+Notation: `F` points of a front, `Q` queries, `M` objectives; all minimised.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_ray.pareto import Points
+
+Array = NDArray[np.float64]
+
+#: Points drawn to estimate the improvement in three objectives or more.
+_SAMPLES = 4096
+
+
+def hypervolume_improvement(
+    front: Points, queries: Points, reference: Array, rng: np.random.Generator
+) -> Array:
+    """The hypervolume each query alone would add to the non-dominated `front`: `(Q,)`.
+
+    Exact for one and two objectives; for more it is estimated from points drawn evenly.
+    """
+    front = front[(front < reference).all(axis=1)]
+    if queries.shape[1] == 1:
+        best = np.append(front[:, 0], reference[0]).min()
+        return np.asarray(np.maximum(best - queries[:, 0], 0.0))
+    if queries.shape[1] == 2:
+        return _in_strips(front, queries, reference)
+    return _sampled(front, queries, reference, rng)
+
+
+def _in_strips(front: Points, queries: Points, reference: Array) -> Array:
+    """Between two neighbours of the front the dominated region ends at the left one's height."""
+    front = front[np.lexsort((front[:, 1], front[:, 0]))]
+    left = np.concatenate(([-np.inf], front[:, 0]))
+    right = np.concatenate((front[:, 0], reference[:1]))
+    ceiling = np.concatenate((reference[1:], front[:, 1]))
+    widths = right - np.maximum(left, queries[:, :1])
+    heights = ceiling - queries[:, 1:]
+    total: Array = (np.maximum(widths, 0) * np.maximum(heights, 0)).sum(axis=1)
+    return total
+
+
+def _sampled(front: Points, queries: Points, reference: Array, rng: np.random.Generator) -> Array:
+    lowest = np.minimum(np.vstack([front, queries]).min(axis=0), reference)
+    samples = rng.uniform(lowest, reference, (_SAMPLES, len(reference)))
+    dominated = np.asarray((front[None] <= samples[:, None]).all(axis=2)).any(axis=1)
+    free = samples[~dominated]
+    share = (queries[:, None] <= free[None]).all(axis=2).sum(axis=1) / _SAMPLES
+    return np.asarray(share * np.prod(reference - lowest))
+
+
+def behind(front: Points, queries: Points) -> Array:
+    """By how much each query must improve in every objective to join the front: `(Q,)`.
+
+    The additive epsilon indicator (Zitzler et al., 2003); negative ahead of the front.
+    """
+    if len(front) == 0:
+        return np.zeros(len(queries))
+    gaps = (queries[:, None] - front[None]).min(axis=2)
+    return np.asarray(gaps.max(axis=1))

@@ -1,0 +1,24 @@
+"""Values by their ranks: the normal scores, on which every surrogate works.
+
+Accuracies crowd near the best and have a long tail of networks that learned nothing. By rank, a
+network that learned nothing is one of many, not an outlier that decides the fit; and what a search
+needs is the order.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+Array = NDArray[np.float64]
+
+
+def normal_scores(values: Array) -> Array:
+    """The normal quantile of each value's rank: `(n,)`, ties at their mean rank.
+
+    (rank - 1/2) / n, Hazen's plotting positions; any rising transformation of the values gives the
+    same scores.
+    """
+    if len(values) == 0:
+        return np.empty(0)
+    return np.asarray(ndtri((rankdata(values) - 0.5) / len(values)))

@@ -1,0 +1,126 @@
+"""The surrogate: what candidates would reach if they were trained, by what is known of others.
+
+An ensemble of two kinds of model over choices, costs and zero-shot scores. A Gaussian process
+learns from a dozen networks and knows what it does not know; a forest finds the one option that
+ruins a network. Each draw asks one of the two, at random, for one function that fits what is known
+(Thompson sampling), so that workers which ask at the same time try different networks.
+
+Notation: `n` known networks, `q` candidates, `K` metrics; values are minimised.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_ray.evolution.encoding import Encoding, Groups
+from nas_ray.evolution.forest import forest_draw
+from nas_ray.evolution.gaussian_process import GaussianProcess, tuned_weights
+from nas_ray.evolution.normal_scores import normal_scores
+from nas_ray.evolution.screen import Candidate
+from nas_ray.space import SearchSpace
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+#: How often a draw is the Gaussian process's; otherwise the forest's.
+GAUSSIAN_SHARE = 0.75
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """One network that was trained, in full or in part, or that failed.
+
+    `values` are minimised; `doubt` is the variance of what is not known of them because training
+    was stopped, as a share of the variance of all values: 0 for a network trained in full.
+    """
+
+    candidate: Candidate
+    values: Mapping[str, float]
+    doubt: float = 0.0
+    failed: bool = False
+
+
+class Surrogate:
+    """What the `known` say about `metrics` of other networks of `space`.
+
+    `weights` are the kernel's by metric, from `tuned`. Everything is in normal scores of the known
+    values, so draws of different metrics are on one scale.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        known: Sequence[Known],
+        metrics: Sequence[str],
+        weights: Mapping[str, Array],
+    ) -> None:
+        self._metrics = tuple(metrics)
+        self._known = [k for k in known if not k.failed]
+        self._all = known
+        self._encoding = Encoding(space, [k.candidate for k in known])
+        self._groups = self._encoding.groups([k.candidate for k in self._known])
+        self._doubt = np.array([k.doubt for k in self._known])
+        self._values = {m: np.array([k.values[m] for k in self._known]) for m in self._metrics}
+        #: Normal scores of the known values by metric: `(n,)` each, failed networks left out.
+        self.scores = {metric: normal_scores(values) for metric, values in self._values.items()}
+        self._processes = {
+            metric: GaussianProcess(self._groups, scores, self._doubt, weights[metric])
+            for metric, scores in self.scores.items()
+        }
+
+    def draw(self, candidates: Sequence[Candidate], rng: np.random.Generator) -> Array:
+        """One function that fits what is known, at the candidates: `(q, K)`."""
+        groups = self._encoding.groups(candidates)
+        smooth = rng.random() < GAUSSIAN_SHARE
+        return self._stacked(
+            self._processes[metric].draw(groups, rng)
+            if smooth
+            else self._grown(metric, groups, rng)
+            for metric in self._metrics
+        )
+
+    def mean(self, candidates: Sequence[Candidate]) -> Array:
+        """What is expected of the candidates: `(q, K)`."""
+        groups = self._encoding.groups(candidates)
+        return np.array([self._processes[metric].mean(groups) for metric in self._metrics]).T
+
+    def failing(self, candidates: Sequence[Candidate], rng: np.random.Generator) -> Flags:
+        """Which candidates fail, in one draw: `(q,)` of booleans."""
+        failed = np.array([k.failed for k in self._all], dtype=float)
+        if not failed.any() or failed.all():
+            return np.zeros(len(candidates), dtype=bool)
+        features = np.hstack(self._encoding.groups([k.candidate for k in self._all]))
+        queries = np.hstack(self._encoding.groups(candidates))
+        return forest_draw(features, failed, np.ones(len(failed)), queries, rng) > 0.5
+
+    def score_of(self, metric: str, value: float) -> float:
+        """The normal score a minimised `value` of `metric` has among the known, 1 beyond them."""
+        order = np.argsort(self._values[metric], kind="stable")
+        values, scores = self._values[metric][order], self.scores[metric][order]
+        return float(np.interp(value, values, scores, left=scores[0] - 1, right=scores[-1] + 1))
+
+    def _grown(self, metric: str, groups: Groups, rng: np.random.Generator) -> Array:
+        weights = 1 / (1 + self._doubt)
+        features, queries = np.hstack(self._groups), np.hstack(groups)
+        return forest_draw(features, self.scores[metric], weights, queries, rng)
+
+    def _stacked(self, drawn: Iterable[Array]) -> Array:
+        return np.array(list(drawn)).T
+
+
+def tuned(
+    space: SearchSpace, known: Sequence[Known], metrics: Sequence[str], rng: np.random.Generator
+) -> dict[str, Array]:
+    """Kernel weights by metric that fit the `known` best."""
+    trained = [k for k in known if not k.failed]
+    encoding = Encoding(space, [k.candidate for k in known])
+    groups = encoding.groups([k.candidate for k in trained])
+    doubt = np.array([k.doubt for k in trained])
+    return {
+        metric: tuned_weights(
+            groups, normal_scores(np.array([k.values[metric] for k in trained])), doubt, rng
+        )
+        for metric in metrics
+    }
