@@ -56,17 +56,22 @@ def run(network: nn.Module, weights: Weights, inputs: Tensor) -> list[Tensor]:
         name: value.detach().to(inputs.dtype if value.is_floating_point() else None, copy=True)
         for name, value in network.named_buffers()
     }
-    with _eval_mode(network), _fixed_rng(inputs.device), _BatchStatistics():
+    with _eval_mode(network), _fixed_rng(inputs.device), _FirstStep():
         result = torch.func.functional_call(network, {**weights, **buffers}, (inputs,))
     return [value for value in _tensors_in(result) if value.is_floating_point()]
 
 
-class _BatchStatistics(TorchFunctionMode):
-    """Batch norms normalise with the statistics of the batch and keep no running ones."""
+class _FirstStep(TorchFunctionMode):
+    """Batch norms normalise with the statistics of the batch and keep no running ones.
+
+    And `view` may copy: a network written for contiguous images then takes channels-last ones.
+    """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        if func is Tensor.view and all(not isinstance(size, torch.dtype) for size in args):
+            func = Tensor.reshape
         if func is not batch_norm:
             return func(*args, **(kwargs or {}))
         call = _BATCH_NORM.bind(*args, **(kwargs or {}))
