@@ -1,11 +1,13 @@
 """Scores of many networks, kept in a file as they are computed: a run that is stopped goes on."""
 
 import csv
+import gzip
 import math
+import time
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.progress import track
 
@@ -15,8 +17,6 @@ from scoring.tables import Benchmark
 
 #: The shape of the random images that networks are scored on.
 BATCH = (16, 3, 32, 32)
-#: Scores of shapes alone: the network need not be run.
-STRUCTURAL = ("complexity", "depth", "effective_macs")
 
 Scores = dict[str, float]
 
@@ -39,23 +39,51 @@ def scored(
             writer.writeheader()
         for network in track(missing, f"{benchmark.name}, initialisation {seed}"):
             known = kept.setdefault(network, {})
-            new = [name for name in names if name not in known]
-            known |= score(benchmark, network, new, seed)
-            writer.writerow({"network": network, **{name: f"{known[name]:.7g}" for name in new}})
+            new = _score(benchmark, network, [name for name in names if name not in known], seed)
+            known |= new
+            writer.writerow({"network": network, **{k: f"{v:.7g}" for k, v in new.items()}})
             file.flush()
     return {network: kept[network] for network in networks}
 
 
-def score(benchmark: Benchmark, network: str, names: Iterable[str], seed: int) -> Scores:
-    """The scores in `names` of one network; nan for one that cannot be computed."""
-    names = list(names)
-    on_meta = set(names) <= set(STRUCTURAL)
+def seconds(benchmark: Benchmark, networks: Sequence[str]) -> Scores:
+    """Median seconds over `networks` of each score alone, and of the default ones together."""
+    groups: dict[str, Sequence[str]] = {name: (name,) for name in zero_shot.SCORES}
+    groups["default ensemble"] = zero_shot.DEFAULT_SCORES
+    found: dict[str, list[float]] = {name: [] for name in groups}
+    for network in networks:
+        model, batch = _made(benchmark, network, seed=0)
+        zero_shot.score(model, batch, ["depth"])  # the first run sets up memory
+        for name, members in groups.items():
+            start = time.perf_counter()
+            zero_shot.score(model, batch, members)
+            found[name].append(time.perf_counter() - start)
+    return {name: float(np.median(times)) for name, times in found.items()}
+
+
+def write(
+    benchmark: Benchmark, scores: dict[str, Scores], names: Sequence[str], path: Path
+) -> None:
+    """One row for each network of `benchmark`, with `names` at five digits; nothing for nan."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the time of writing in its header, the same scores are the same file.
+    with gzip.GzipFile(path, "wb", mtime=0) as file:
+        rows = [",".join([benchmark.column, *names])]
+        for network, one in zip(benchmark.networks, benchmark.classes, strict=True):
+            found = [scores[one][name] for name in names]
+            rows.append(",".join([network, *("" if math.isnan(v) else f"{v:.5g}" for v in found)]))
+        file.write(("\n".join(rows) + "\n").encode())
+
+
+def _made(benchmark: Benchmark, network: str, seed: int) -> tuple[torch.nn.Module, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         batch = torch.randn(BATCH)
-        with torch.device("meta") if on_meta else nullcontext():
-            model = benchmark.network(network)
-    passes = zero_shot.Passes(model, batch.to("meta") if on_meta else batch)
+        return benchmark.network(network), batch
+
+
+def _score(benchmark: Benchmark, network: str, names: Iterable[str], seed: int) -> Scores:
+    passes = zero_shot.Passes(*_made(benchmark, network, seed))
     result = {}
     for name in names:
         try:

@@ -4,16 +4,17 @@ from torch import Tensor, nn
 
 from nas_ray.zero_shot.passes import Passes
 
-# A block that lets nothing through counts as one that shrinks gradients this far.
-_SMALLEST = 1e-6
+# A block that shrinks gradients further counts as one that shrinks them tenfold. Otherwise the one
+# block that pools all positions away, which every network has, outweighs all others in the mean.
+_SMALLEST = 0.1
 
 
 def trainability(network: nn.Module, batch: Tensor) -> float:
     """Mean over the blocks of 2 - s - 1/s (AZ-NAS, Lee & Ham, 2024); higher is better, at most 0.
 
     s is the spectral norm of a block's Jacobian between channels: 1 where the block keeps the size
-    of gradients, which training relies on. `batch` is `(N, ...)` with N >= 2; labels are not used.
-    What a block is, `blocks.py` says. Raises ScoreError for a network without any.
+    of gradients, which training relies on; less than 0.1 counts as 0.1. `batch` is `(N, ...)` with
+    N >= 2; labels are not used. What a block is, `blocks.py` says. Raises ScoreError for a network without any.
     """
     return trainability_of(Passes(network, batch))
 
