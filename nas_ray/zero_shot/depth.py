@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from nas_ray.zero_shot.passes import Passes
 
 # Where a weight joins by these, it is a scale or a table of positions and no layer.
-_NO_LAYERS = ("Add", "Sub", "Mul", "Div")
+_NO_LAYERS = {"AddBackward0", "SubBackward0", "MulBackward0", "DivBackward0"}
 
 
 def depth(network: nn.Module, batch: Tensor) -> float:
@@ -22,9 +22,9 @@ def depth_of(passes: Passes) -> float:
     """The same from passes that other scores share: one forward."""
     path = passes.forward.path
     longest = dict.fromkeys(path, 0)
-    for node in reversed(path):  # each after what it is made from
+    for node in path[-2::-1]:  # from the input, which is the last, each after what it is made from
         inputs = [n for n, _ in node.next_functions if n is not None]
         has_weight = any(n not in longest for n in inputs)
         before = max((longest[n] for n in inputs if n in longest), default=0)
-        longest[node] = before + (has_weight and not node.name().startswith(_NO_LAYERS))
+        longest[node] = before + (has_weight and node.name() not in _NO_LAYERS)
     return float(max(longest.values()))

@@ -14,7 +14,8 @@ def trainability(network: nn.Module, batch: Tensor) -> float:
 
     s is the spectral norm of a block's Jacobian between channels: 1 where the block keeps the size
     of gradients, which training relies on; less than 0.1 counts as 0.1. `batch` is `(N, ...)` with
-    N >= 2; labels are not used. What a block is, `blocks.py` says. Raises ScoreError for a network without any.
+    N >= 2; labels are not used. What a block is, `blocks.py` says. Raises ScoreError for a network
+    without any.
     """
     return trainability_of(Passes(network, batch))
 
