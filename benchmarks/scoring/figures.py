@@ -4,6 +4,7 @@ Notation: `M` networks; `score` and `accuracy` are `(M,)`, higher is better.
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ def recall(score: Array, accuracy: Array) -> float:
 
     Networks that tie at the border of the quarter are in it by the share that there is room for.
     """
-    kept, best = round(KEPT * len(score)), round(TOP * len(score))
+    kept, best = ceil(KEPT * len(score)), ceil(TOP * len(score))
     is_best = np.zeros(len(score), dtype=bool)
     is_best[np.argsort(-accuracy, kind="stable")[:best]] = True
     border = np.sort(score)[-kept]

@@ -13,7 +13,7 @@ from nas_ray.zero_shot.blocks import Edge, block_edges, on_the_way
 from nas_ray.zero_shot.entropy import entropies
 from nas_ray.zero_shot.loss import loss
 from nas_ray.zero_shot.probes import Probes
-from nas_ray.zero_shot.untouched import Weights, check_batch, run, stand_ins
+from nas_ray.zero_shot.untouched import Weights, check_batch, copied, run, stand_ins
 from nas_ray.zero_shot.watch import Watch
 
 
@@ -70,7 +70,7 @@ class Passes:
     def _gradients(self, part: Tensor) -> Weights:
         with torch.inference_mode(mode=False), torch.enable_grad():
             weights = differentiable(self.network)
-            value = loss(run(self.network, weights, part.clone()))
+            value = loss(run(self.network, weights, copied(part)))
             if not value.requires_grad:
                 raise cut_off(self.name)
             wanted = [weight for weight in weights.values() if weight.requires_grad]
@@ -85,10 +85,7 @@ class Forward:
     def __init__(self, network: nn.Module, batch: Tensor) -> None:
         self._name = type(network).__name__
         self.leaf = batch.clone().requires_grad_()
-        # The network may overwrite its inputs, but nobody overwrites a leaf. Channels last is the
-        # faster layout of images on every device.
-        layout = torch.channels_last if batch.ndim == 4 else torch.contiguous_format
-        inputs = self.leaf.clone(memory_format=layout)
+        inputs = copied(self.leaf)  # nobody overwrites a leaf
         source = inputs.grad_fn
         with Watch(len(batch)) as self.seen:
             results = run(network, differentiable(network), inputs)

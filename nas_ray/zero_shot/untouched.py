@@ -46,6 +46,12 @@ def check_batch(batch: Tensor, samples: int) -> None:
         )
 
 
+def copied(batch: Tensor) -> Tensor:
+    """A copy that a network may overwrite, of images channels last: the faster layout anywhere."""
+    layout = torch.channels_last if batch.ndim == 4 else torch.contiguous_format
+    return batch.clone(memory_format=layout)
+
+
 def run(network: nn.Module, weights: Weights, inputs: Tensor) -> list[Tensor]:
     """All floating-point tensors in what `network` returns for `inputs`, which it may overwrite.
 

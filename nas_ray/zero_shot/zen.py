@@ -8,7 +8,7 @@ from torch.overrides import TorchFunctionMode
 
 from nas_ray.zero_shot.passes import Passes
 from nas_ray.zero_shot.rectifiers import is_normalisation, is_rectifier, operand
-from nas_ray.zero_shot.untouched import Weights, check_batch, run, stand_ins
+from nas_ray.zero_shot.untouched import Weights, check_batch, copied, run, stand_ins
 
 # How far the second input is from the first, in standard deviations of the input.
 _STEP = 1e-2
@@ -54,7 +54,7 @@ def _gaussian(weights: Weights, generator: torch.Generator) -> Weights:
 
 def _features(network: nn.Module, weights: Weights, inputs: Tensor) -> tuple[list[Tensor], float]:
     with _Scales() as scales:
-        outputs = run(network, weights, inputs)
+        outputs = run(network, weights, copied(inputs))
     return outputs if scales.last is None else [scales.last], scales.log_scale
 
 
