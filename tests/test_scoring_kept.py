@@ -94,6 +94,6 @@ def test_every_score_and_ensemble_is_compared_by_the_same_figures(tmp_path, benc
     rows = compared(benchmark, np.arange(5), kept)["made up"]
     assert {"params", "FLOPs", "default ensemble", *DEFAULT_SCORES} <= rows.keys()
     assert rows["params"]["tau"] == pytest.approx(1)
-    # 0 < 1 < 2 < 3 = 3: nine of ten pairs in order, one tied.
-    assert rows["complexity"]["tau"] == pytest.approx(9 / math.sqrt(9 * 10))
-    assert rows["complexity"]["tau_spread"] == 0
+    # None < 1 < 2 < 3 = 3: nine of ten pairs in order, one tied.
+    assert rows["effective_macs"]["tau"] == pytest.approx(9 / math.sqrt(9 * 10))
+    assert rows["effective_macs"]["tau_spread"] == 0
