@@ -204,6 +204,20 @@ def test_scores_of_gradients_refuse_outputs_that_are_cut_off_with_the_way_out(fu
         function(CutOff(), torch.randn(4, 3))
 
 
+def test_a_network_that_returns_its_loss_has_no_features_but_all_else():
+    class Loss(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.relu(super().forward(x)).sum()
+
+    passes = Passes(Loss(3, 3), torch.randn(4, 3))
+    for name, function in SCORES.items():
+        if name in {"expressivity", "progressivity"}:
+            with pytest.raises(ScoreError, match="but Loss has none that could be seen"):
+                function(passes)
+        else:
+            assert math.isfinite(function(passes)), name
+
+
 # All of them together
 
 

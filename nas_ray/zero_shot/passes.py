@@ -48,7 +48,13 @@ class Passes:
         tensors = self.forward.seen.tensors
         edges = self.forward.edges[-2::-1]  # without the input of the first block
         # A block that ends inside of a library call, such as attention, was not seen.
-        return entropies(self.batch, [tensors[edge] for edge in edges if edge in tensors])
+        features = [tensors[edge] for edge in edges if edge in tensors and tensors[edge].ndim >= 2]
+        if not features:
+            raise ScoreError(
+                "expressivity and progressivity look at the features `(N, C, ...)` between blocks, "
+                f"but {self.name} has none that could be seen. Leave its loss out of forward()."
+            )
+        return entropies(self.batch, features)
 
     @cached_property
     def norms(self) -> list[float]:

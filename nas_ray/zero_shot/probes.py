@@ -62,6 +62,7 @@ def spectral_norm(arrived: Tensor, sent: Tensor) -> float:
     C. In deep layers of small images it is not, so the norm of sent' sent divides here: the same
     in the limit, and exact at any P for a multiple of an orthogonal map.
     """
+    arrived, sent = (g.reshape(1, 1) if g.ndim == 0 else g for g in (arrived, sent))
     if len(arrived) != len(sent):
         arrived, sent = _same_rows(arrived, sent)
     axes = max(arrived.ndim, sent.ndim)
