@@ -87,7 +87,7 @@ class Shuffled(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, channels, height, width = x.shape
         groups = x.view(n, 2, channels // 2, height, width)
-        return groups.transpose(1, 2).contiguous().view(n, channels, height, width)
+        return groups.transpose(1, 2).contiguous().view_as(x)
 
 
 def shuffle() -> nn.Module:

@@ -18,6 +18,7 @@ from nas_ray.errors import ScoreError
 
 Weights = dict[str, Tensor]
 
+_COPYING: dict[Any, Any] = {Tensor.view: Tensor.reshape, Tensor.view_as: Tensor.reshape_as}
 _BATCH_NORM = inspect.signature(batch_norm)
 
 
@@ -76,8 +77,8 @@ class _FirstStep(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if func is Tensor.view and all(not isinstance(size, torch.dtype) for size in args):
-            func = Tensor.reshape
+        if not kwargs and not any(isinstance(size, torch.dtype) for size in args):
+            func = _COPYING.get(func, func)
         if func is not batch_norm:
             return func(*args, **(kwargs or {}))
         call = _BATCH_NORM.bind(*args, **(kwargs or {}))
