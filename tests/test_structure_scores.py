@@ -1,5 +1,8 @@
 """Depth, MACs and effective MACs by hand and against the traced graph."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,10 @@ from nas_ray.errors import ScoreError
 from nas_ray.graph import trace
 from nas_ray.zero_shot import score
 from search_spaces import classification
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from published import CLASSIFIERS
 
 NAMES = ("depth", "complexity", "effective_macs")
 
@@ -140,3 +147,18 @@ def test_without_any_path_they_are_refused(name):
     network = Branches(lambda x, a, b, c: (a + b + c) * 0.0)
     with pytest.raises(ScoreError, match="in Branches no weights lie between the input"):
         score(network, torch.randn(4, 4), [name])
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [("resnet8", 8), ("resnet18", 18), ("resnet50", 50), ("densenet121", 121),
+     ("mobilenet_v1_1.0", 28), ("mobilenet_v2_1.0", 53)],
+)  # fmt: skip
+def test_published_networks_are_as_deep_as_their_papers_say_with_the_macs_of_the_graph(
+    name, layers
+):
+    build, _ = CLASSIFIERS[name]
+    with torch.device("meta"):
+        network, images = build(), torch.empty(4, 3, 96, 96)
+        macs = trace(network, images[:1]).macs
+    assert score(network, images, NAMES) == dict(zip(NAMES, (layers, macs, macs), strict=True))
