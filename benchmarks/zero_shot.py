@@ -8,7 +8,8 @@ differ by at most 5 %, recall of the best tenth when the best quarter is kept - 
 and FLOPs. Scores are kept in the folder `--scores`; a run that is stopped goes on from there.
 
 `--all` instead scores every network of both, by the default scores and a few that come with their
-passes, with initialisation 0, and writes benchmarks/scores/.
+passes, with initialisation 0, and writes benchmarks/scores/. On 2,000 networks it compares all
+log-rank sums of those scores, and prints the best.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from scoring.comparison import ENSEMBLES, compared, printable
+from scoring.comparison import ENSEMBLES, best_sums, compared, printable
 from scoring.kept import scored, seconds, write
 from scoring.tables import Benchmark, nas_bench_201, nas_bench_macro
 
@@ -35,6 +36,8 @@ WRITTEN = (*zero_shot.DEFAULT_SCORES, "depth")
 #: What does not depend on the initial weights.
 FIXED = ("zen", "complexity", "depth", "effective_macs")
 TIMED = 15
+#: Networks on which `--all` compares all log-rank sums.
+COMPARED = 2000
 COLUMNS = ("tau", "tau_spread", "tau_of_mean", "tau_equal_flops", "recall")
 
 Result = dict[str, Any]
@@ -83,6 +86,7 @@ def complete(benchmark: Benchmark, folder: Path, path: Path) -> Result:
         "initialisations": 1,
         "data": compared(benchmark, chosen, [kept]),
         "seconds": {},
+        "best_sums": best_sums(benchmark, np.sort(chosen[:COMPARED]), kept),
     }
 
 
@@ -96,6 +100,14 @@ def show(name: str, result: Result, console: Console) -> None:
             time_s = result["seconds"].get(score)
             table.add_row(score, *figures, "" if time_s is None else f"{time_s:.3f}")
         console.print(table)
+    if "best_sums" in result:
+        best = Table(
+            "place", "tau", "tau_equal_flops", "recall", "log-rank sum", title=f"{name}: best"
+        )
+        for members, row in result["best_sums"].items():
+            figures = [f"{row[column]:.3f}" for column in ("tau", "tau_equal_flops", "recall")]
+            best.add_row(str(row["place"]), *figures, members)
+        console.print(best)
 
 
 def plot(results: Mapping[str, Result], path: Path) -> None:

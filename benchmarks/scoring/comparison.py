@@ -5,6 +5,7 @@ Notation: `S` initialisations, `M` networks.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,30 @@ def _row(values: Array, accuracy: Array, flops: Array) -> Row:
     mean = {name: float(np.mean([one[name] for one in each])) for name in each[0]}
     of_mean = figures(values.mean(axis=0), accuracy, flops).tau
     return {**mean, "tau_spread": max(taus) - min(taus), "tau_of_mean": of_mean}
+
+
+def best_sums(
+    benchmark: Benchmark, chosen: NDArray[np.intp], scores: Mapping[str, Scores], count: int = 5
+) -> dict[str, Row]:
+    """The `count` best log-rank sums of up to six scores on the first data set, and the default.
+
+    Best is the largest sum of the three figures.
+    """
+    accuracy, flops = next(iter(benchmark.accuracies.values()))[chosen], benchmark.flops[chosen]
+    rows = [scores[benchmark.classes[m]] for m in chosen]
+    logs = {name: zero_shot.log_rank([{name: row[name]} for row in rows]) for name in rows[0]}
+    sums = {
+        members: asdict(figures(np.sum([logs[name] for name in members], 0), accuracy, flops))
+        for size in range(1, 7)
+        for members in combinations(logs, size)
+    }
+    order = sorted(sums, key=lambda members: -sum(sums[members].values()))
+    default = next(m for m in sums if set(m) == set(zero_shot.DEFAULT_SCORES))
+    kept = [*order[:count], default]
+    return {
+        " + ".join(members): {**sums[members], "place": order.index(members) + 1}
+        for members in kept
+    }
 
 
 def printable(table: Mapping[str, Any], digits: int = 4) -> dict[str, Any]:
