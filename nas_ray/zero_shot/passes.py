@@ -62,8 +62,8 @@ class Passes:
         forward = self.forward
         with torch.inference_mode(mode=False), torch.enable_grad():
             probes = Probes(forward.edges)
-            signs = [torch.ones_like(value) for value in forward.outputs]
-            torch.autograd.grad(forward.outputs, forward.leaf, signs, retain_graph=False)
+            ones = [torch.ones_like(value) for value in forward.outputs]
+            torch.autograd.grad(forward.outputs, forward.leaf, ones)
         return probes.norms
 
     @cached_property

@@ -7,7 +7,7 @@ from nas_ray.zero_shot.passes import Passes
 
 
 def swap(network: nn.Module, batch: Tensor) -> float:
-    """Distinct sample-wise patterns of the units (Peng et al., 2024, def. 3.2); higher is better.
+    """Distinct sample-wise patterns of the units (Peng et al., 2024); higher is better.
 
     The pattern of a unit are the N bits that say which samples of `batch` `(N, ...)` switch it on;
     at most 2^N differ, so scores compare at one N only. Raises ScoreError without a rectifier.

@@ -9,7 +9,7 @@ from nas_ray.zero_shot.passes import Passes
 
 
 def zico(network: nn.Module, batch: Tensor) -> float:
-    """Sum over layers of log sum of mean |g| / std g (Li et al., 2023, eq. 14); higher is better.
+    """Sum over layers of log sum of mean |g| / std g (Li et al., 2023); higher is better.
 
     Mean and standard deviation of the gradient g of each weight are over two batches: the halves
     of `batch` `(N, ...)`, N >= 4. Weights whose gradients agree exactly are left out, as are layers
