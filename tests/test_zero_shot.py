@@ -2,82 +2,16 @@
 
 import copy
 import math
-from collections.abc import Callable
+from importlib import import_module
 
 import pytest
 import torch
+from scored_networks import NETWORKS, relu, relu6_ibn
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
-from nas_ray import zero_shot
 from nas_ray.errors import ScoreError
-from nas_ray.zero_shot.scores import SCORES
-
-
-class Residual(nn.Module):
-    """A skip connection around a block, which takes part of the gradient."""
-
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.block = block
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.block(x)
-
-
-class Functional(nn.Module):
-    """Calls without modules, in place and random even in eval mode; two outputs in a dict."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(12, 16), nn.Linear(16, 4)
-        self.register_buffer("calls", torch.zeros(1))
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        self.calls += 1
-        x = F.relu_(self.first(x.flatten(1)))
-        x = F.dropout(x, 0.5, training=True)
-        return {"logits": self.second(x), "features": x}
-
-
-def relu() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.Dropout(0.5),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
-    )  # fmt: skip
-
-
-def relu6_ibn() -> nn.Module:
-    ibn = nn.Sequential(
-        nn.Conv2d(8, 16, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6(),
-        nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False), nn.BatchNorm2d(16), nn.ReLU6(),
-        nn.Conv2d(16, 8, 1, bias=False), nn.BatchNorm2d(8),
-    )  # fmt: skip
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3, stride=2), Residual(ibn), nn.Flatten(), nn.Linear(72, 4)
-    )
-
-
-def hardswish() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.Hardswish(), nn.Conv2d(8, 4, 1), nn.Hardsigmoid()
-    )
-
-
-def silu_1d() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv1d(3, 8, 5, stride=2), nn.BatchNorm1d(8), nn.SiLU(), Residual(nn.Conv1d(8, 8, 1))
-    )
-
-
-#: A network and the shape of one of its samples.
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
-    "relu": (relu, (3, 8, 8)),
-    "relu6_ibn": (relu6_ibn, (3, 8, 8)),
-    "hardswish": (hardswish, (3, 8, 8)),
-    "silu_1d": (silu_1d, (3, 32)),
-    "functional": (Functional, (12,)),
-}
+from nas_ray.zero_shot import DEFAULT_SCORES, SCORES, Passes, score
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +22,21 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-every_score = pytest.mark.parametrize("function", SCORES, ids=lambda function: function.__name__)
+#: The public functions: each in a file of its name.
+FUNCTIONS = {name: getattr(import_module(f"nas_ray.zero_shot.{name}"), name) for name in SCORES}
+#: What says something of the architecture alone, whatever its weights are.
+OF_SHAPES = {"complexity", "depth", "effective_macs", "zen"}
+#: What needs no way from the outputs back through weights to the input.
+FORWARD_ONLY = {"complexity", "naswot", "swap", "zen"}
+
+
+def each_but(*names: str):
+    """A test over all scores but `names`."""
+    left = {name: function for name, function in FUNCTIONS.items() if name not in names}
+    return pytest.mark.parametrize("function", left.values(), ids=left)
+
+
+every_score = each_but()
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
@@ -192,7 +140,7 @@ def test_a_score_does_not_depend_on_the_gradient_mode_it_is_called_in(function, 
         assert function(network, batch) == expected
 
 
-@every_score
+@each_but(*OF_SHAPES)
 def test_a_score_sees_the_weights(function):
     first, batch = made("relu6_ibn")
     torch.manual_seed(1)
@@ -224,10 +172,9 @@ def test_what_is_no_batch_is_refused_with_its_type_and_shape(function, batch):
     assert f"but got {batch.dtype} of shape {tuple(batch.shape)}" in str(raised.value)
 
 
-@pytest.mark.parametrize("function", [s for s in SCORES if s.__name__ != "synflow"],
-                         ids=lambda function: function.__name__)  # fmt: skip
+@each_but("synflow")
 def test_one_sample_is_too_few_for_scores_that_look_at_data(function):
-    with pytest.raises(ScoreError, match=r"N >= 2, but got torch.float32 of shape \(1, 3, 8, 8\)"):
+    with pytest.raises(ScoreError, match=r"N >= [24], but got torch.float32 of shape \(1, 3, 8,"):
         function(relu(), torch.randn(1, 3, 8, 8))
 
 
@@ -251,23 +198,87 @@ class CutOff(nn.Module):
         return F.relu(self.layer(x)).detach()
 
 
-@pytest.mark.parametrize("function", [s for s in SCORES if s.__name__ != "naswot"],
-                         ids=lambda function: function.__name__)  # fmt: skip
+@each_but(*FORWARD_ONLY)
 def test_scores_of_gradients_refuse_outputs_that_are_cut_off_with_the_way_out(function):
     with pytest.raises(ScoreError, match=r"CutOff.*[Tt]ake no_grad"):
         function(CutOff(), torch.randn(4, 3))
 
 
+def test_a_network_that_returns_its_loss_has_no_features_but_all_else():
+    class Loss(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.relu(super().forward(x)).sum()
+
+    passes = Passes(Loss(3, 3), torch.randn(4, 3))
+    for name, function in SCORES.items():
+        if name in {"expressivity", "progressivity"}:
+            with pytest.raises(ScoreError, match="but Loss has none that could be seen"):
+                function(passes)
+        else:
+            assert math.isfinite(function(passes)), name
+
+
 # All of them together
 
 
-def test_all_scores_by_name():
-    network, batch = made("relu6_ibn")
-    expected = {function.__name__: function(network, batch) for function in SCORES}
-    assert zero_shot.score(network, batch) == expected
-    assert list(expected) == ["naswot", "synflow", "trainability"]
+@every_network
+def test_scores_that_share_passes_are_to_the_bit_those_computed_alone(name):
+    network, batch = made(name)
+    expected = {name: function(network, batch) for name, function in FUNCTIONS.items()}
+    assert score(network, batch) == expected
+    assert list(score(network, batch)) == list(SCORES)
+    assert score(network, batch, reversed(SCORES)) == expected
+
+
+def test_only_the_scores_asked_for_are_computed():
+    """Of a network without a rectifier naswot cannot be, but nobody asks for it."""
+    network, batch = nn.Linear(3, 3), torch.randn(4, 3)
+    assert list(score(network, batch, ["depth", "synflow"])) == ["depth", "synflow"]
+    assert score(network, batch, []) == {}
+
+
+def test_each_pass_is_run_once_and_only_if_it_is_needed():
+    runs = []
+
+    class Counted(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            runs.append(len(x))
+            return F.relu(super().forward(x))
+
+    network, batch = Counted(3, 3), torch.randn(6, 3)
+    score(network, batch, ["depth", "naswot", "swap", "expressivity", "trainability"])
+    assert runs == [6]
+    runs.clear()
+    score(network, batch, ["zico", "gradient_norm"])
+    assert runs == [3, 3]
+    runs.clear()
+    score(network, batch, [])
+    assert runs == []
+
+
+def test_shapes_are_all_that_scores_of_shapes_need():
+    with torch.device("meta"):
+        network, batch = relu6_ibn(), torch.empty(4, 3, 8, 8)
+    names = ["complexity", "depth", "effective_macs"]
+    assert score(network, batch, names) == score(*made("relu6_ibn"), names)
+
+
+def test_a_score_that_does_not_exist_is_refused_with_the_nearest():
+    with pytest.raises(ScoreError, match=r"no zero-shot score 'nasswot': did you mean 'naswot'"):
+        score(*made("relu"), ["nasswot"])
 
 
 def test_one_score_that_cannot_be_computed_is_an_error_of_all():
     with pytest.raises(ScoreError, match="naswot"):
-        zero_shot.score(nn.Linear(3, 3), torch.randn(4, 3))
+        score(nn.Linear(3, 3), torch.randn(4, 3))
+
+
+def test_what_is_scored_by_default_are_scores():
+    assert set(DEFAULT_SCORES) <= set(SCORES)
+
+
+def test_passes_keep_their_network_and_batch_for_scores_of_ones_own():
+    network, batch = made("relu")
+    passes = Passes(network, batch)
+    assert passes.network is network
+    assert torch.equal(passes.batch, batch)

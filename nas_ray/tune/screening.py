@@ -55,9 +55,10 @@ def score_candidate(space: SearchSpace, candidate: Candidate, seed: int) -> Cand
     # A network may raise anything; what it says then is heard when it is trained.
     with suppress(Exception):
         network, inputs = _untrained(space, candidate.config, seed)
-        for function in zero_shot.SCORES:
+        passes = zero_shot.Passes(network, inputs)
+        for name in zero_shot.DEFAULT_SCORES:
             with suppress(Exception):
-                scores[function.__name__] = function(network, inputs)
+                scores[name] = zero_shot.SCORES[name](passes)
     return replace(candidate, scores=scores)
 
 

@@ -21,7 +21,7 @@ def block_edges(outputs: Sequence[Tensor], source: Node) -> list[Edge]:
     outputs, the last block ends at the last tensor that all of them need. Empty where the
     outputs do not depend on the input.
     """
-    order = _on_the_way([o.grad_fn for o in outputs if o.grad_fn is not None], source)
+    order = on_the_way([o.grad_fn for o in outputs if o.grad_fn is not None], source)
     waiting = {(o.grad_fn, o.output_nr) for o in outputs if o.grad_fn in order}
     edges: list[Edge] = []
     has_weights = True  # so that the first cut, the output, counts
@@ -36,7 +36,7 @@ def block_edges(outputs: Sequence[Tensor], source: Node) -> list[Edge]:
     return edges
 
 
-def _on_the_way(outputs: Sequence[Node], source: Node) -> dict[Node, None]:
+def on_the_way(outputs: Sequence[Node], source: Node) -> dict[Node, None]:
     """The nodes between `outputs` and `source`, both included, each before what it is made from."""
     leads: dict[Node, bool] = {}
     seen: set[Node] = set()

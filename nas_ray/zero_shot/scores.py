@@ -1,23 +1,58 @@
 """All zero-shot scores of a network. Adding one is a file with a function, and a line here."""
 
+from collections.abc import Callable, Iterable, Mapping
+
 from torch import Tensor, nn
 
-from nas_ray.zero_shot import naswot, synflow, trainability
+from nas_ray.errors import ScoreError, nearest
+from nas_ray.zero_shot.complexity import complexity_of
+from nas_ray.zero_shot.depth import depth_of
+from nas_ray.zero_shot.effective_macs import effective_macs_of
+from nas_ray.zero_shot.expressivity import expressivity_of
+from nas_ray.zero_shot.gradient_norm import gradient_norm_of
+from nas_ray.zero_shot.naswot import naswot_of
+from nas_ray.zero_shot.passes import Passes
+from nas_ray.zero_shot.progressivity import progressivity_of
+from nas_ray.zero_shot.swap import swap_of
+from nas_ray.zero_shot.synflow import synflow_of
+from nas_ray.zero_shot.trainability import trainability_of
+from nas_ray.zero_shot.zen import zen_of
+from nas_ray.zero_shot.zico import zico_of
 
-#: Functions `(network, batch) -> float`, higher is better, known by their names.
-SCORES = (
-    naswot.naswot,
-    synflow.synflow,
-    trainability.trainability,
-)
+#: What each score makes of the passes it needs; higher is better.
+SCORES: Mapping[str, Callable[[Passes], float]] = {
+    "naswot": naswot_of,
+    "swap": swap_of,
+    "synflow": synflow_of,
+    "gradient_norm": gradient_norm_of,
+    "zico": zico_of,
+    "zen": zen_of,
+    "expressivity": expressivity_of,
+    "progressivity": progressivity_of,
+    "trainability": trainability_of,
+    "complexity": complexity_of,
+    "depth": depth_of,
+    "effective_macs": effective_macs_of,
+}
+
+#: The scores whose log-ranks are summed by default: see docs/zero_shot.md for how they were chosen.
+DEFAULT_SCORES = ("swap", "expressivity", "trainability", "complexity", "effective_macs")
 
 
-def score(model: nn.Module, batch: Tensor) -> dict[str, float]:
-    """Every zero-shot score of the untrained `model` by name; higher is better.
+def score(model: nn.Module, batch: Tensor, names: Iterable[str] = SCORES) -> dict[str, float]:
+    """The zero-shot scores of the untrained `model` by name, all or those in `names`.
 
-    `batch` is `(N, ...)` of floating point with N >= 2, random numbers or data without labels;
+    `batch` is `(N, ...)` of floating point with N >= 4, random numbers or data without labels;
     scores compare at one shape only. Batch and model are on one device. The same model and batch
-    score the same every time, and model and global RNG are left as they were.
-    Raises ScoreError where one of the scores cannot be computed.
+    score the same every time, and model and global RNG are left as they were. Only the passes that
+    `names` need are run, and each of them once.
+    Raises ScoreError where one of the scores does not exist or cannot be computed.
     """
-    return {function.__name__: function(model, batch) for function in SCORES}
+    passes = Passes(model, batch)
+    return {name: _known(name)(passes) for name in names}
+
+
+def _known(name: str) -> Callable[[Passes], float]:
+    if name not in SCORES:
+        raise ScoreError(f"there is no zero-shot score {name!r}: {nearest(name, SCORES)}")
+    return SCORES[name]

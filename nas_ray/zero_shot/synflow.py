@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nas_ray.errors import ScoreError
+from nas_ray.zero_shot.passes import Passes
 from nas_ray.zero_shot.rectifiers import is_normalisation, is_rectifier, operand
-from nas_ray.zero_shot.untouched import check_batch, run, stand_ins
+from nas_ray.zero_shot.untouched import run, stand_ins
 
 
 def synflow(network: nn.Module, batch: Tensor) -> float:
@@ -19,7 +20,12 @@ def synflow(network: nn.Module, batch: Tensor) -> float:
     `batch` only shape and device count. -inf where nothing gets through; raises ScoreError where
     the outputs do not depend on the weights.
     """
-    check_batch(batch, samples=1)
+    return synflow_of(Passes(network, batch))
+
+
+def synflow_of(passes: Passes) -> float:
+    """The same from `passes`, with a forward and a backward pass of its own."""
+    network = passes.network
     with torch.inference_mode(mode=False), torch.enable_grad():
         # float64: without normalisation R is a product over layers and leaves the range of float32.
         absolute = {
@@ -27,14 +33,14 @@ def synflow(network: nn.Module, batch: Tensor) -> float:
             for name, value in stand_ins(network).items()
         }
         with _Linear():
-            ones = torch.ones_like(batch[:1], dtype=torch.float64)
+            ones = torch.ones_like(passes.batch[:1], dtype=torch.float64)
             outputs = run(network, absolute, ones)
         weights = [value for value in absolute.values() if value.ndim >= 2]
         total = sum((output.sum() for output in outputs), torch.zeros(()))
         if not total.requires_grad:
             raise ScoreError(
                 "synflow differentiates the outputs by the weights, but the outputs of "
-                f"{type(network).__name__} are cut off from them. Take no_grad and detach out of "
+                f"{passes.name} are cut off from them. Take no_grad and detach out of "
                 "its forward()."
             )
         gradients = torch.autograd.grad(total, weights, materialize_grads=True)

@@ -18,6 +18,7 @@ from nas_ray.errors import ScoreError
 
 Weights = dict[str, Tensor]
 
+_COPYING: dict[Any, Any] = {Tensor.view: Tensor.reshape, Tensor.view_as: Tensor.reshape_as}
 _BATCH_NORM = inspect.signature(batch_norm)
 
 
@@ -46,6 +47,12 @@ def check_batch(batch: Tensor, samples: int) -> None:
         )
 
 
+def copied(batch: Tensor) -> Tensor:
+    """A copy that a network may overwrite, of images channels last: the faster layout anywhere."""
+    layout = torch.channels_last if batch.ndim == 4 else torch.contiguous_format
+    return batch.clone(memory_format=layout)
+
+
 def run(network: nn.Module, weights: Weights, inputs: Tensor) -> list[Tensor]:
     """All floating-point tensors in what `network` returns for `inputs`, which it may overwrite.
 
@@ -56,17 +63,22 @@ def run(network: nn.Module, weights: Weights, inputs: Tensor) -> list[Tensor]:
         name: value.detach().to(inputs.dtype if value.is_floating_point() else None, copy=True)
         for name, value in network.named_buffers()
     }
-    with _eval_mode(network), _fixed_rng(inputs.device), _BatchStatistics():
+    with _eval_mode(network), _fixed_rng(inputs.device), _FirstStep():
         result = torch.func.functional_call(network, {**weights, **buffers}, (inputs,))
     return [value for value in _tensors_in(result) if value.is_floating_point()]
 
 
-class _BatchStatistics(TorchFunctionMode):
-    """Batch norms normalise with the statistics of the batch and keep no running ones."""
+class _FirstStep(TorchFunctionMode):
+    """Batch norms normalise with the statistics of the batch and keep no running ones.
+
+    And `view` may copy: a network written for contiguous images then takes channels-last ones.
+    """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        if not kwargs and not any(isinstance(size, torch.dtype) for size in args):
+            func = _COPYING.get(func, func)
         if func is not batch_norm:
             return func(*args, **(kwargs or {}))
         call = _BATCH_NORM.bind(*args, **(kwargs or {}))

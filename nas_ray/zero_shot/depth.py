@@ -1,0 +1,30 @@
+"""Depth: how many layers with weights a signal passes on its longest way."""
+
+from torch import Tensor, nn
+
+from nas_ray.zero_shot.passes import Passes
+
+# Where a weight joins by these, it is a scale or a table of positions and no layer.
+_NO_LAYERS = {"AddBackward0", "SubBackward0", "MulBackward0", "DivBackward0"}
+
+
+def depth(network: nn.Module, batch: Tensor) -> float:
+    """Weight layers on the longest path from input to output; higher is better.
+
+    Convolutions, linear layers and whatever else joins a parameter of two or more dimensions;
+    branches that lead nowhere or are multiplied by 0 have no part in it. `batch` is `(N, ...)`
+    with N >= 2. Raises ScoreError where the outputs do not depend on the input.
+    """
+    return depth_of(Passes(network, batch))
+
+
+def depth_of(passes: Passes) -> float:
+    """The same from passes that other scores share: one forward."""
+    path = passes.forward.path
+    longest = dict.fromkeys(path, 0)
+    for node in path[-2::-1]:  # from the input, which is the last, each after what it is made from
+        inputs = [n for n, _ in node.next_functions if n is not None]
+        has_weight = any(n not in longest for n in inputs)
+        before = max((longest[n] for n in inputs if n in longest), default=0)
+        longest[node] = before + (has_weight and node.name() not in _NO_LAYERS)
+    return float(max(longest.values()))
