@@ -2,8 +2,7 @@
 
 Costs are known, everything else is drawn: from the surrogate, or while little is known from the
 zero-shot ensemble in its place. Chosen is what adds most hypervolume to the front of what is known
-and under way; where nothing adds any, what is least behind it. Objectives are compared as normal
-scores and costs by their logarithms, so neither the unit of an objective nor its outliers count.
+and under way; where nothing adds any, what is least behind it.
 
 Notation: `q` candidates, `M` objectives; all minimised.
 """

@@ -41,32 +41,23 @@ def unknown_metrics(
 
 
 class Axes:
-    """Puts candidates on the axes of the objectives: costs as known, the rest as expected.
-
-    Costs are compared by their logarithms where all of them are positive.
-    """
+    """Puts candidates on the axes of the objectives: costs as known, the rest as expected."""
 
     def __init__(self, objectives: Sequence[Objective], candidates: Sequence[Candidate]) -> None:
         self._objectives = objectives
-        known = {
-            o.metric: np.array([o.minimised(c.costs[o.metric]) for c in candidates])
-            for o in objectives
-            if candidates and all(o.metric in c.costs for c in candidates)
-        }
-        self._logarithmic = {name: bool((values > 0).all()) for name, values in known.items()}
+        self._costs = {o.metric for o in objectives if all(o.metric in c.costs for c in candidates)}
 
     def points(self, candidates: Sequence[Candidate], expected: Mapping[str, Array]) -> Points:
         """Points `(q, M)`; `expected` are minimised values `(q,)` of what is not a cost."""
         axes = [
-            self._cost_axis(o, candidates) if o.metric in self._logarithmic else expected[o.metric]
+            self._cost_axis(o, candidates) if o.metric in self._costs else expected[o.metric]
             for o in self._objectives
         ]
         return np.array(axes, dtype=float).T.reshape(len(candidates), len(self._objectives))
 
     def _cost_axis(self, objective: Objective, candidates: Sequence[Candidate]) -> Array:
         costs = [objective.minimised(c.costs[objective.metric]) for c in candidates]
-        values = np.array(costs, dtype=float)
-        return np.log(values) if self._logarithmic[objective.metric] else values
+        return np.array(costs, dtype=float)
 
 
 def ensemble_scores(candidates: Sequence[Candidate]) -> Array:
@@ -166,7 +157,7 @@ def _excess(
     metrics: Mapping[str, float],
     drawn: Mapping[str, Array],
 ) -> Array | float:
-    """By how many normal scores the drawn values break a constraint on what training tells."""
+    """How far the drawn values break a constraint on what training tells."""
     metric = constraint.quantity
     if metric not in metrics:
         return 0.0

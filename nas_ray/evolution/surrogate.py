@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from nas_ray.evolution.encoding import Encoding, Groups
 from nas_ray.evolution.forest import forest_draw
 from nas_ray.evolution.gaussian_process import GaussianProcess, tuned_weights
-from nas_ray.evolution.normal_scores import normal_scores
 from nas_ray.evolution.screen import Candidate
+from nas_ray.evolution.winsorised import winsorised
 from nas_ray.space import SearchSpace
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 #: How often a draw is the Gaussian process's; otherwise the forest's.
-GAUSSIAN_SHARE = 0.75
+GAUSSIAN_SHARE = 2 / 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,8 @@ class Known:
 class Surrogate:
     """What the `known` say about `metrics` of other networks of `space`.
 
-    `weights` are the kernel's by metric, from `tuned`. Everything is in normal scores of the known
-    values, so draws of different metrics are on one scale.
+    `weights` are the kernel's by metric, from `tuned`. Everything is on the scale of `winsorised`
+    known values, so draws of different metrics are alike.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class Surrogate:
         self._groups = self._encoding.groups([k.candidate for k in self._known])
         self._doubt = np.array([k.doubt for k in self._known])
         self._values = {m: np.array([k.values[m] for k in self._known]) for m in self._metrics}
-        #: Normal scores of the known values by metric: `(n,)` each, failed networks left out.
-        self.scores = {metric: normal_scores(values) for metric, values in self._values.items()}
+        #: The known values by metric, on their scale: `(n,)` each, failed networks left out.
+        self.scores = {metric: winsorised(values) for metric, values in self._values.items()}
         self._processes = {
             metric: GaussianProcess(self._groups, scores, self._doubt, weights[metric])
             for metric, scores in self.scores.items()
@@ -96,7 +96,7 @@ class Surrogate:
         return forest_draw(features, failed, np.ones(len(failed)), queries, rng) > 0.5
 
     def score_of(self, metric: str, value: float) -> float:
-        """The normal score a minimised `value` of `metric` has among the known, 1 beyond them."""
+        """Where a minimised `value` of `metric` is on the scale of the known, 1 beyond them."""
         order = np.argsort(self._values[metric], kind="stable")
         values, scores = self._values[metric][order], self.scores[metric][order]
         return float(np.interp(value, values, scores, left=scores[0] - 1, right=scores[-1] + 1))
@@ -120,7 +120,7 @@ def tuned(
     doubt = np.array([k.doubt for k in trained])
     return {
         metric: tuned_weights(
-            groups, normal_scores(np.array([k.values[metric] for k in trained])), doubt, rng
+            groups, winsorised(np.array([k.values[metric] for k in trained])), doubt, rng
         )
         for metric in metrics
     }
