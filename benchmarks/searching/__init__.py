@@ -1,0 +1,1 @@
+"""Searches on benchmarks of trained networks: a question is answered by looking it up."""
