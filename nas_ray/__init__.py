@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from nas_ray.objective import Constraint, Objective
     from nas_ray.report import SearchResult
     from nas_ray.space import SearchSpace
+    from nas_ray.studies import CascadeSampler
     from nas_ray.tune import CascadeScheduler, CascadeSearch, LightningTrial, Resources, search
 
 _HOME = {
     "Archive": "nas_ray.evolution",
     "Categorical": "nas_ray.choice",
+    "CascadeSampler": "nas_ray.studies",
     "CascadeScheduler": "nas_ray.tune",
     "CascadeSearch": "nas_ray.tune",
     "Channels": "nas_ray.choice",
@@ -44,6 +46,7 @@ _HOME = {
 
 __all__ = [
     "Archive",
+    "CascadeSampler",
     "CascadeScheduler",
     "CascadeSearch",
     "Categorical",
