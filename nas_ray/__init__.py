@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nas_ray.objective import Constraint, Objective
     from nas_ray.report import SearchResult
     from nas_ray.space import SearchSpace
-    from nas_ray.studies import CascadeSampler
+    from nas_ray.studies import CascadeSampler, as_study
     from nas_ray.tune import CascadeScheduler, CascadeSearch, LightningTrial, Resources, search
 
 _HOME = {
@@ -39,6 +39,7 @@ _HOME = {
     "Screen": "nas_ray.evolution",
     "SearchResult": "nas_ray.report",
     "SearchSpace": "nas_ray.space",
+    "as_study": "nas_ray.studies",
     "list_devices": "nas_ray.device",
     "load_device": "nas_ray.device",
     "search": "nas_ray.tune",
@@ -63,6 +64,7 @@ __all__ = [
     "Screen",
     "SearchResult",
     "SearchSpace",
+    "as_study",
     "list_devices",
     "load_device",
     "search",
