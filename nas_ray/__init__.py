@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from nas_ray.objective import Constraint, Objective
     from nas_ray.report import SearchResult
     from nas_ray.space import SearchSpace
+    from nas_ray.studies import CascadeSampler, as_study
     from nas_ray.tune import CascadeScheduler, CascadeSearch, LightningTrial, Resources, search
 
 _HOME = {
     "Archive": "nas_ray.evolution",
     "Categorical": "nas_ray.choice",
+    "CascadeSampler": "nas_ray.studies",
     "CascadeScheduler": "nas_ray.tune",
     "CascadeSearch": "nas_ray.tune",
     "Channels": "nas_ray.choice",
@@ -37,6 +39,7 @@ _HOME = {
     "Screen": "nas_ray.evolution",
     "SearchResult": "nas_ray.report",
     "SearchSpace": "nas_ray.space",
+    "as_study": "nas_ray.studies",
     "list_devices": "nas_ray.device",
     "load_device": "nas_ray.device",
     "search": "nas_ray.tune",
@@ -44,6 +47,7 @@ _HOME = {
 
 __all__ = [
     "Archive",
+    "CascadeSampler",
     "CascadeScheduler",
     "CascadeSearch",
     "Categorical",
@@ -60,6 +64,7 @@ __all__ = [
     "Screen",
     "SearchResult",
     "SearchSpace",
+    "as_study",
     "list_devices",
     "load_device",
     "search",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas_ray.choice import Categorical, Channels, Choice, Value
+from nas_ray.choice import Categorical, Choice, Value
 from nas_ray.errors import NasRayError, SpaceError, nearest
 
 if TYPE_CHECKING:
@@ -281,17 +281,19 @@ class SearchSpace:
 
     def to_optuna(self) -> "dict[str, optuna.distributions.BaseDistribution]":
         """The space for `study.ask(...)`; choices not in use are dropped by `canonical`."""
-        from optuna.distributions import (  # noqa: PLC0415 - slow to import, seldom needed
-            CategoricalDistribution,
-            IntDistribution,
-        )
+        from nas_ray.optuna_form import distributions  # noqa: PLC0415 - slow, seldom needed
 
-        return {
-            name: IntDistribution(min(c.options), max(c.options), step=c.multiple)
-            if isinstance(c, Channels)
-            else CategoricalDistribution(c.options)
-            for name, c in self.choices.items()
-        }
+        return distributions(self.choices)
+
+    def suggest(self, trial: "optuna.Trial") -> Config:
+        """The config that an Optuna trial suggests; choices not in use are not asked for."""
+        from nas_ray.optuna_form import suggested  # noqa: PLC0415 - slow, seldom needed
+
+        used: Config = {}
+        for name, choice in self.choices.items():
+            if _in_use(choice, used):
+                used[name] = suggested(name, choice, trial)
+        return self._normal(used)
 
     def to_tune(self) -> dict[str, Any]:
         """The space as `param_space` of a `ray.tune.Tuner`."""

@@ -24,8 +24,10 @@ from nas_ray.objective import Constraint, Objective
 from nas_ray.record import Record
 from nas_ray.report import SearchResult
 from nas_ray.space import SearchSpace
+from nas_ray.studies import LiveStudy
 from nas_ray.tune.header import header
 from nas_ray.tune.local import ray_runtime
+from nas_ray.tune.mirroring import Mirroring
 from nas_ray.tune.progress import Progress
 from nas_ray.tune.scheduler import CascadeScheduler
 from nas_ray.tune.searcher import CascadeSearch
@@ -154,6 +156,7 @@ def _result(archive: Archive, record: Record, trials: int) -> SearchResult:
         raise archive.fault
     result = SearchResult(record)
     result.report(record.folder / REPORT)
+    LiveStudy(record).update(record.trials())
     if archive.interrupted:
         raise InterruptedSearchError(
             f"stopped by hand after {archive.finished} of {trials} trials. The front and the "
@@ -218,7 +221,7 @@ def _tuner(
             name="checkpoints",
             storage_path=str(folder),
             verbose=0,
-            callbacks=[progress],
+            callbacks=[progress, Mirroring(archive)],
             stop=_StopWhenInterrupted(archive),
             # Two: Ray deletes the older one before the journal names the newer one.
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
