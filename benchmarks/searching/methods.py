@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from searching.tasks import Task, known
-
 from nas_ray import EvolutionarySearch
 from nas_ray.evolution.baselines import (
     LocalSearch,
@@ -14,6 +12,7 @@ from nas_ray.evolution.baselines import (
     TopMacs,
 )
 from nas_ray.evolution.searches import Search
+from searching.tasks import Task, known
 
 Method = Callable[[Task, int], Search]
 

@@ -1,6 +1,7 @@
 """One search on one task, by one worker or several that finish in random order."""
 
 import numpy as np
+
 from searching.methods import METHODS
 from searching.tasks import Config, Task, answer
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+
 from searching.tables import Table, nas_bench_201, nas_bench_macro
 from searching.tasks import Budget, Front, Optimum, Task
 

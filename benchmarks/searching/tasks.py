@@ -10,10 +10,10 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from searching.tables import Config, Table
 
 from nas_ray import Constraint, Objective
 from nas_ray.pareto import hypervolume, non_dominated
+from searching.tables import Config, Table
 
 Array = NDArray[np.float64]
 Rows = Sequence[int]
