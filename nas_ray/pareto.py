@@ -15,6 +15,8 @@ def non_dominated(points: Points) -> NDArray[np.bool_]:
     A point with a NaN is dominated by every point without one.
     """
     points = np.nan_to_num(np.asarray(points, dtype=float), nan=np.inf)
+    if points.shape[1:] == (2,):
+        return _non_dominated_in_two(points)
     stays = np.ones(len(points), dtype=bool)
     # By rising sums no point dominates one before it, so each survivor is compared once.
     for place in np.argsort(points.sum(axis=1), kind="stable"):
@@ -23,6 +25,17 @@ def non_dominated(points: Points) -> NDArray[np.bool_]:
             beaten = (points[place] <= points[rivals]).all(axis=1)
             beaten &= (points[place] < points[rivals]).any(axis=1)
             stays[rivals[beaten]] = False
+    return stays
+
+
+def _non_dominated_in_two(points: Points) -> NDArray[np.bool_]:
+    """In two objectives: below all that are further left, and lowest where it stands."""
+    order = np.lexsort((points[:, 1], points[:, 0]))
+    x, y = points[order].T
+    first = np.searchsorted(x, x)  # the lowest of each column of equal x
+    lowest = np.minimum.accumulate(np.concatenate(([np.inf], y)))
+    stays = np.empty(len(points), dtype=bool)
+    stays[order] = (y == y[first]) & ((y < lowest[first]) | (first == 0))
     return stays
 
 

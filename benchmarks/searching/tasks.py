@@ -31,6 +31,7 @@ class Optimum:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
+        """What is improved."""
         return (Objective("accuracy", "max"),)
 
     constraints: tuple[Constraint, ...] = ()
@@ -66,17 +67,20 @@ class Front:
 
     @property
     def queries(self) -> int:
+        """The budget."""
         return max(self.points)
 
     @property
     def costs(self) -> tuple[str, ...]:
+        """What is known before training."""
         return tuple(dict.fromkeys((self.cost, "macs", "params")))
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
+        """What is improved."""
         return (Objective("accuracy", "max"), Objective(self.cost, "min"))
 
-    def is_over(self, row: int) -> bool:
+    def is_over(self, row: int) -> bool:  # noqa: ARG002 - one signature for all tasks
         """Never before the budget is spent."""
         return False
 
@@ -116,21 +120,25 @@ class Budget:
 
     @property
     def queries(self) -> int:
+        """The budget."""
         return max(self.points)
 
     @property
     def costs(self) -> tuple[str, ...]:
+        """What is known before training."""
         return tuple(dict.fromkeys((self.cost, "macs", "params")))
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
+        """What is improved."""
         return (Objective("accuracy", "max"),)
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
+        """What every network must keep to."""
         return (Constraint(self.cost, upper=self.upper),)
 
-    def is_over(self, row: int) -> bool:
+    def is_over(self, row: int) -> bool:  # noqa: ARG002 - one signature for all tasks
         """Never before the budget is spent."""
         return False
 

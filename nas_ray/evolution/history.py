@@ -29,6 +29,8 @@ class History:
         self._places: dict[str, int] = {}
         self._points = np.empty((64, len(self._objectives)))
         self._feasible = np.empty(64, dtype=bool)
+        self._final = np.empty(64, dtype=bool)
+        self._front: tuple[tuple[int, int], list[Observation]] = ((0, 0), [])
         #: How often an observation was replaced: what was derived from the old one is void.
         self.replaced = 0
 
@@ -62,7 +64,9 @@ class History:
             if len(self._observations) > len(self._points):
                 self._points = np.vstack([self._points, np.empty_like(self._points)])
                 self._feasible = np.append(self._feasible, np.empty_like(self._feasible))
+                self._final = np.append(self._final, np.empty_like(self._final))
         self._points[place] = self._point(observation)
+        self._final[place] = observation.final
         self._feasible[place] = not observation.failed and self.keeps_to(observation.metrics)
 
     def keeps_to(self, metrics: Mapping[str, float]) -> bool:
@@ -92,10 +96,13 @@ class History:
     @property
     def final(self) -> Flags:
         """Which were trained in full: `(n,)`."""
-        return np.array([o.final for o in self._observations], dtype=bool)
+        return self._final[: len(self)]
 
     def front(self) -> list[Observation]:
         """The feasible networks trained in full that no other one dominates."""
-        among = np.flatnonzero(self.feasible & self.final)
-        kept = among[non_dominated(self.points[among])]
-        return [self._observations[place] for place in kept]
+        state = (len(self), self.replaced)
+        if self._front[0] != state:
+            among = np.flatnonzero(self.feasible & self.final)
+            kept = among[non_dominated(self.points[among])]
+            self._front = (state, [self._observations[place] for place in kept])
+        return list(self._front[1])

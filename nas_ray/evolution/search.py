@@ -285,9 +285,12 @@ class EvolutionarySearch:
     def best(
         self, candidates: Sequence[Candidate], count: int, rng: np.random.Generator
     ) -> list[Candidate]:
-        """The `count` candidates most worth training by one draw of what is expected of them."""
-        if not candidates:
-            return []
+        """The `count` candidates most worth training by one draw of what is expected of them.
+
+        In their own order where there are no more than that.
+        """
+        if len(candidates) <= count:
+            return list(candidates)
         outlook = Outlook(
             self._history,
             self._learner,
