@@ -3,6 +3,7 @@
     runs/digits/record.json     what was searched: space, device, objectives, constraints, seed
     runs/digits/journal.jsonl   what happened, one event a line, appended and fsynced
     runs/digits/checkpoints/    what was trained
+    runs/digits/study.log       a copy for optuna-dashboard, written by nas_ray.studies
 
 The journal is the truth: from it the archive, the rungs and the tables are rebuilt. Reading the
 same event twice changes nothing, and a line cut off by a crash is ignored.

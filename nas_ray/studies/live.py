@@ -8,6 +8,7 @@ database package. Nothing depends on the file, so what goes wrong with it is a w
 
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from optuna.storages import JournalStorage
@@ -39,13 +40,17 @@ class LiveStudy:
             self._copy.update(trials)
         except Exception as error:  # noqa: BLE001 - a search must not end for want of its mirror
             self._rests = True
-            warnings.warn(
-                f"{self._record.folder / STUDY} is not kept up to date any more: {error!r}. The "
-                "search goes on; its record is complete without that file, and "
-                "nas_ray.as_study(record) makes the study again.",
-                UserWarning,
-                stacklevel=2,
-            )
+            with suppress(UserWarning):  # raised where people turn warnings into errors
+                self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        warnings.warn(
+            f"{self._record.folder / STUDY} is not kept up to date any more: {error!r}. The search "
+            "goes on; its record is complete without that file, and nas_ray.as_study(record) makes "
+            "the study again.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _opened(record: Record) -> StudyCopy:
