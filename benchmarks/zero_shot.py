@@ -31,8 +31,8 @@ from scoring.tables import Benchmark, nas_bench_201, nas_bench_macro
 from nas_ray import zero_shot
 
 #: What `--all` computes: the default scores, and those that need no further pass.
-SHARED = (*zero_shot.DEFAULT_SCORES, "depth", "naswot", "progressivity")
-WRITTEN = (*zero_shot.DEFAULT_SCORES, "depth")
+SHARED = (*zero_shot.DEFAULT_SCORES, "complexity", "depth", "naswot", "progressivity")
+WRITTEN = (*zero_shot.DEFAULT_SCORES, "complexity", "depth")
 #: What does not depend on the initial weights.
 FIXED = ("zen", "complexity", "depth", "effective_macs")
 TIMED = 15

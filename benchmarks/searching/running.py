@@ -1,9 +1,11 @@
 """One search on one task, by one worker or several that finish in random order."""
 
+from typing import Any
+
 import numpy as np
 
 from searching.methods import METHODS
-from searching.tasks import Config, Task, answer
+from searching.tasks import Task, answer
 
 
 def run(task: Task, method: str, seed: int, workers: int = 1) -> list[int]:
@@ -14,7 +16,7 @@ def run(task: Task, method: str, seed: int, workers: int = 1) -> list[int]:
     search = METHODS[method](task, seed)
     rng = np.random.default_rng([seed, workers])
     rows: list[int] = []
-    asked: list[Config] = []
+    asked: list[dict[str, Any]] = []
     while len(rows) < task.queries:
         while len(asked) < min(workers, task.queries - len(rows)):
             try:

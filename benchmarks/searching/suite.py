@@ -20,7 +20,7 @@ def tasks(data: Path) -> list[list[Task]]:
         _front(cells, "cifar10", "macs"),
         *(_front(cells, "cifar100", f"{device}_ms") for device in (*_MODELLED, *_DEVICES[:3])),
     ]
-    return [
+    groups: list[list[Task]] = [
         [
             Front(
                 name="macro x macs",
@@ -32,15 +32,20 @@ def tasks(data: Path) -> list[list[Task]]:
             )
         ],
         [_macro_budget(macro, millions * 1e6) for millions in range(20, 71, 10)],
-        *([Optimum(name=name, table=cells, accuracy=f"{name}_test_acc")]
-          for name in ("cifar10", "cifar100")),
-        *([front] for front in fronts),
+    ]
+    groups += [
+        [Optimum(name=name, table=cells, accuracy=f"{name}_test_acc")]
+        for name in ("cifar10", "cifar100")
+    ]
+    groups += [[front] for front in fronts]
+    groups.append(
         [
             _device_budget(cells, device, quantile)
             for device in _DEVICES
             for quantile in (0.2, 0.4, 0.6)
-        ],
-    ]  # fmt: skip
+        ]
+    )
+    return groups
 
 
 def _front(cells: Table, dataset: str, cost: str) -> Front:

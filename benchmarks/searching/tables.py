@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray import Categorical, SearchSpace
+from nas_ray.zero_shot import DEFAULT_SCORES
 
 Array = NDArray[np.float64]
 Config = Mapping[str, Any]
@@ -101,9 +102,9 @@ def _column(rows: list[dict[str, str]], name: str) -> Array:
 
 
 def _read_scores(path: Path) -> dict[str, dict[str, float]]:
-    """Scores by network; one that could not be computed is left out."""
+    """The default scores by network; one that could not be computed is left out."""
     rows = [list(row.items()) for row in _read(path)]
     return {
-        digits: {name: float(value) for name, value in scores if value}
+        digits: {name: float(value) for name, value in scores if value and name in DEFAULT_SCORES}
         for (_, digits), *scores in rows
     }

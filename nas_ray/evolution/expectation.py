@@ -106,9 +106,11 @@ class Outlook:
         axes = self._axes(candidates, front)
         surrogate = self._learner.surrogate(metrics)
         taken = [_points_of(front, surrogate, metrics, axes)]
-        if self._pending:
-            means = _columns(surrogate.mean(self._pending), metrics)
-            taken.append(axes.points(self._pending, means))
+        # Where a stopped network is expected to end, another like it adds nothing new.
+        expected = [*self._pending, *surrogate.doubtful]
+        if expected:
+            means = _columns(surrogate.mean(expected), metrics)
+            taken.append(axes.points(expected, means))
         drawn = _columns(surrogate.draw(candidates, rng), metrics)
         unfit = np.where(surrogate.failing(candidates, rng), _FAILURE, 0.0)
         for constraint in self._constraints:

@@ -95,10 +95,11 @@ def _known(observation: Observation, metrics: Mapping[str, float], endings: Endi
         return Known(candidate=candidate, values={}, failed=True)
     if observation.final or not observation.curve:
         values = {name: sign * observation.metrics[name] for name, sign in metrics.items()}
-        return Known(candidate=candidate, values=values)
+        return Known(candidate=candidate, values=values, partial=not observation.final)
     ends = {name: endings.of(observation, name) for name in metrics}
     return Known(
         candidate=candidate,
         values={name: sign * ends[name].value for name, sign in metrics.items()},
         doubt=max((end.doubt for end in ends.values()), default=0.0),
+        partial=True,
     )

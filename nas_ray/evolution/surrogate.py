@@ -32,13 +32,14 @@ GAUSSIAN_SHARE = 2 / 3
 class Known:
     """One network that was trained, in full or in part, or that failed.
 
-    `values` are minimised; `doubt` is the variance of what is not known of them because training
-    was stopped, as a share of the variance of all values: 0 for a network trained in full.
+    `values` are minimised; those of a `partial` network are where it is expected to end, and
+    `doubt` is the variance of that as a share of the variance of all values.
     """
 
     candidate: Candidate
     values: Mapping[str, float]
     doubt: float = 0.0
+    partial: bool = False
     failed: bool = False
 
 
@@ -62,6 +63,8 @@ class Surrogate:
         self._encoding = Encoding(space, [k.candidate for k in known])
         self._groups = self._encoding.groups([k.candidate for k in self._known])
         self._doubt = np.array([k.doubt for k in self._known])
+        #: Networks that were trained in part.
+        self.doubtful = [k.candidate for k in self._known if k.partial]
         self._values = {m: np.array([k.values[m] for k in self._known]) for m in self._metrics}
         #: The known values by metric, on their scale: `(n,)` each, failed networks left out.
         self.scores = {metric: winsorised(values) for metric, values in self._values.items()}

@@ -36,7 +36,7 @@ SCORES: Mapping[str, Callable[[Passes], float]] = {
 }
 
 #: The scores whose log-ranks are summed by default: see docs/zero_shot.md for how they were chosen.
-DEFAULT_SCORES = ("swap", "expressivity", "trainability", "complexity", "effective_macs")
+DEFAULT_SCORES = ("swap", "expressivity", "trainability", "effective_macs")
 
 
 def score(model: nn.Module, batch: Tensor, names: Iterable[str] = SCORES) -> dict[str, float]:
