@@ -30,7 +30,10 @@ class Encoding:
     """
 
     def __init__(self, space: SearchSpace, among: Sequence[Candidate]) -> None:
-        self._choices = space.choices
+        self._columns = {
+            name: {value: _columns_of(choice, value) for value in (*choice.options, None)}
+            for name, choice in space.choices.items()
+        }
         self._counted = shared_options(space)
         self._costs = _Columns([c.costs for c in among])
         self._scores = _Columns([c.scores for c in among])
@@ -48,8 +51,8 @@ class Encoding:
 
     def _chosen(self, config: Config) -> list[float]:
         row: list[float] = []
-        for name, choice in self._choices.items():
-            row += _columns_of(choice, config.get(name))
+        for name, columns in self._columns.items():
+            row += columns[config.get(name)]
         return row
 
     def _counts(self, config: Config) -> list[float]:
