@@ -79,7 +79,11 @@ def complete(benchmark: Benchmark, folder: Path, path: Path) -> Result:
     """The scores that share passes on all networks, written to `path`."""
     chosen = np.random.default_rng(2).permutation(len(benchmark.networks))
     classes = [benchmark.classes[m] for m in chosen]
-    kept = scored(benchmark, classes, SHARED, 0, folder)
+    # The cache may know more of some of them.
+    kept = {
+        network: {name: scores[name] for name in SHARED if name in scores}
+        for network, scores in scored(benchmark, classes, SHARED, 0, folder).items()
+    }
     write(benchmark, kept, WRITTEN, path)
     return {
         "networks": len(chosen),
