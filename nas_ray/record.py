@@ -55,6 +55,16 @@ class Trial:
         """Costs and the metrics of the last epoch."""
         return {**self.costs, **self.curve.get(self.epoch, {})}
 
+    def as_begun(self) -> "Trial":
+        """The trial as it was before anything happened to it."""
+        return Trial(
+            number=self.number,
+            config=self.config,
+            origin=self.origin,
+            costs=self.costs,
+            scores=self.scores,
+        )
+
     def after(self, event: Mapping[str, Any]) -> "Trial":
         """The trial once `event` of the journal has happened to it."""
         if event["event"] == "result":
@@ -64,6 +74,8 @@ class Trial:
             return replace(self, curve=curve, checkpoint=newest or self.checkpoint)
         if event["event"] == "end":
             return replace(self, status=event["status"], error=event["error"])
+        if event["event"] == "promote":
+            return replace(self, status="running", error="")
         if event["event"] == "test":
             return replace(self, test=event["metrics"])
         return self

@@ -392,3 +392,67 @@ def test_an_event_that_cannot_be_written_has_not_happened_and_ends_the_run(tmp_p
     (tmp_path / "journal.jsonl").unlink()
     (tmp_path / "kept.jsonl").rename(tmp_path / "journal.jsonl")
     assert make(tmp_path).resume_one().number == 0
+
+
+# Trained on after they were stopped
+
+
+def stopped_at_the_first_rung(folder: Path, count: int = 6) -> Archive:
+    archive = make_patient(folder)
+    a_batch(archive, count)
+    for _ in range(count):
+        started = archive.start_next()
+        number = started.number
+        # Falling accuracies, so that none goes on at once.
+        archive.report(number, 1, {"accuracy": 0.9 - number / 10}, f"checkpoints/{number}/1")
+        archive.finish(number, "stopped")
+    return archive
+
+
+def make_patient(folder: Path) -> Archive:
+    """One rung, after the first of three epochs."""
+    return Archive(new_search(), max_epochs=3, patient=True, record=Record.open(folder, HEADER))
+
+
+def test_a_stopped_trial_that_is_among_the_best_is_trained_on_from_its_checkpoint(tmp_path):
+    archive = stopped_at_the_first_rung(tmp_path)
+    assert archive.has_promotable
+    started = archive.promote_one()
+    trial = archive.trials[started.number]
+    assert started.checkpoint == f"checkpoints/{started.number}/1"
+    assert (trial.status, archive.started) == ("running", 6)
+    for epoch in (2, 3):
+        assert archive.report(started.number, epoch, {"accuracy": 0.95})
+    archive.finish(started.number, "completed")
+    assert [o.config for o in archive.search.front()] == [started.config]
+    assert len(archive.search.observations) == 6
+
+
+def test_without_patience_or_checkpoints_nothing_is_promoted(tmp_path):
+    archive = make(tmp_path / "impatient")
+    half_a_search(archive)
+    assert (archive.has_promotable, archive.promote_one()) == (False, None)
+    archive = make_patient(tmp_path / "no_checkpoint")
+    a_batch(archive, 6)
+    for _ in range(6):
+        number = archive.start_next().number
+        archive.report(number, 1, {"accuracy": 0.9 - number / 10})
+        archive.finish(number, "stopped")
+    assert archive.promote_one() is None
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 2], ids=lambda n: f"{n}_epochs_later")
+def test_a_promotion_survives_a_crash(tmp_path, epochs):
+    live = stopped_at_the_first_rung(tmp_path)
+    number = live.promote_one().number
+    for epoch in range(2, 2 + epochs):
+        live.report(number, epoch, {"accuracy": 0.95}, f"checkpoints/{number}/{epoch}")
+    resumed = make_patient(tmp_path)
+    assert state(resumed) == state(live)
+    assert resumed.rungs.promoted == live.rungs.promoted
+    assert resumed.resume_one() == Started(
+        number=number,
+        config=live.trials[number].config,
+        checkpoint=f"checkpoints/{number}/{epochs + 1}",
+    )
+    assert resumed.promote_one() == live.promote_one()

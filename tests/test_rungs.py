@@ -138,3 +138,70 @@ def test_two_runs_do_not_share_their_records():
 def test_settings_that_cannot_work_are_refused_with_their_values(settings, values):
     with pytest.raises(SearchError, match=f"1 <= grace_epochs <= max_epochs.*{values}"):
         Rungs(**settings)
+
+
+# Patient rungs
+
+
+def patient(**settings) -> Rungs:
+    return Rungs(**{"max_epochs": 27, **settings}, patient=True)
+
+
+def all_promoted(rungs: Rungs, stopped: set[str]) -> list[tuple[str, int]]:
+    """Who is promoted until nobody is any more."""
+    found = []
+    while (one := rungs.promotable(stopped)) is not None:
+        rungs.promote(*one)
+        stopped = stopped - {one[0]}
+        found.append(one)
+    return found
+
+
+def test_by_hand_nobody_goes_on_before_there_are_three_and_then_the_best_is_promoted():
+    rungs = patient()
+    # The best floor(n / 3) go on: 0 of 1, 0 of 2, 1 of 3 and of 4.
+    assert arrive(rungs, [5.0, 3.0, 4.0, 1.0]) == [False, False, False, True]
+    assert arrive(patient(), [5.0, 3.0, 4.0]) == [False, False, False]
+    rungs = patient()
+    arrive(rungs, [5.0, 3.0, 4.0])
+    assert rungs.promotable({"trial0", "trial1", "trial2"}) == ("trial1", 1)
+    # Only among those that can be: one that runs or failed is no longer stopped.
+    assert rungs.promotable({"trial0", "trial2"}) is None
+
+
+def test_who_was_promoted_is_told_to_go_on_if_it_reports_that_epoch_again():
+    rungs = patient()
+    arrive(rungs, [5.0, 3.0, 4.0])
+    assert not rungs.goes_on("trial1", 1, [3.0])
+    rungs.promote("trial1", 1)
+    assert rungs.goes_on("trial1", 1, [3.0])
+
+
+@pytest.mark.parametrize("factor", [2, 3, 5])
+@pytest.mark.parametrize("order", range(3))
+def test_in_the_end_the_best_share_went_on_in_whatever_order_they_came(factor, order):
+    losses = np.random.default_rng(order).permutation(30).astype(float)
+    rungs = patient(reduction_factor=factor)
+    on = {f"trial{n}" for n, answer in enumerate(arrive(rungs, losses)) if answer}
+    stopped = {f"trial{n}" for n in range(30)} - on
+    on |= {trial for trial, _ in all_promoted(rungs, stopped)}
+    best = {f"trial{n}" for n in np.argsort(losses)[: 30 // factor]}
+    assert best <= on
+    # Those that were among the best when they came went on too, and no others.
+    assert len(on) < 30
+
+
+def test_a_trial_stopped_at_a_later_rung_is_not_promoted_from_an_earlier_one():
+    rungs = patient()
+    arrive(rungs, [3.0, 2.0, 1.0])
+    assert not rungs.goes_on("trial2", 3, [1.0])
+    assert rungs.promotable({"trial2"}) is None
+
+
+def test_the_highest_rung_is_promoted_first():
+    rungs = patient()
+    arrive(rungs, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    for n, loss in enumerate([1.0, 2.0, 3.0]):
+        rungs.goes_on(f"trial{n}", 3, [loss])
+    stopped = {f"trial{n}" for n in range(6)}
+    assert rungs.promotable(stopped) == ("trial0", 3)

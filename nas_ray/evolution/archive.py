@@ -32,7 +32,9 @@ class Archive:
     """Trials by number, over an `EvolutionarySearch` and the rungs of successive halving.
 
     `record` keeps every event; without one the archive lives in memory only. A record that already
-    has events is replayed, and its unfinished trials are the first that `next` hands out.
+    has events is replayed, and its unfinished trials are the first that are handed out. With
+    `patient` rungs, trials that were stopped are trained on from their checkpoints once they stand
+    among the best.
     """
 
     def __init__(
@@ -42,11 +44,15 @@ class Archive:
         max_epochs: int,
         grace_epochs: int = 1,
         reduction_factor: int = 3,
+        patient: bool = False,
         record: Record | None = None,
     ) -> None:
         self.search = search
         self.rungs = Rungs(
-            max_epochs=max_epochs, grace_epochs=grace_epochs, reduction_factor=reduction_factor
+            max_epochs=max_epochs,
+            grace_epochs=grace_epochs,
+            reduction_factor=reduction_factor,
+            patient=patient,
         )
         self.record = record
         self.trials: dict[int, Trial] = {}
@@ -88,6 +94,34 @@ class Archive:
         """How many trials of an earlier run are unfinished."""
         return len(self._resumable)
 
+    def promote_one(self) -> Started | None:
+        """A stopped trial that by now is among the best of its rung, to be trained on; or None."""
+        found = self._promotable()
+        if found is None:
+            return None
+        number, epoch = int(found[0]), found[1]
+        self._apply({"event": "promote", "trial": number, "epoch": epoch})
+        self._promote(self.trials[number], epoch)
+        trial = self.trials[number]
+        return Started(number=number, config=trial.config, checkpoint=trial.checkpoint)
+
+    @property
+    def has_promotable(self) -> bool:
+        """Whether a stopped trial is to be trained on."""
+        return self._promotable() is not None
+
+    def _promotable(self) -> tuple[str, int] | None:
+        if not self.rungs.patient:
+            return None
+        # What left no checkpoint would have to be trained anew.
+        return self.rungs.promotable(
+            [str(t.number) for t in self.trials.values() if t.status == "stopped" and t.checkpoint]
+        )
+
+    def _promote(self, trial: Trial, epoch: int) -> None:
+        self.rungs.promote(str(trial.number), epoch)
+        self.search.admit(_candidate(trial))
+
     def start_baseline(self, candidate: Candidate) -> Started:
         """Hand out the network to beat: trained in full, whatever the constraints say of it."""
         return self._start(candidate, BASELINE)
@@ -123,9 +157,7 @@ class Archive:
     def _admit(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
         self.started_since_batch += 1
-        self.search.admit(
-            Candidate(config=dict(trial.config), costs=trial.costs, scores=trial.scores)
-        )
+        self.search.admit(_candidate(trial))
 
     def bind(self, trial_id: str, number: int) -> None:
         """Remember under which id Ray Tune runs trial `number`."""
@@ -226,22 +258,21 @@ class Archive:
 
     def _replay(self, record: Record) -> None:
         """Let everything happen again, in the order in which it did."""
-        trials = record.trials()
+        begun = {number: trial.as_begun() for number, trial in record.trials().items()}
         batches = {batch.draws: batch for batch in record.batches()}
-        losing: list[int] = []
+        losing: dict[int, None] = {}
         for event in record.events():
-            kind = event["event"]
+            kind, number = event["event"], event.get("trial", -1)
             if kind == "batch" and event["draws"] in batches:
                 # Once: the same event twice changes nothing.
                 batch = batches.pop(event["draws"])
                 self._offer(batch)
                 self.search.skip_draws(batch.draws + 1)
-            elif kind == "start" and event["trial"] not in self.trials:
-                self._admit(trials[event["trial"]])
-            elif kind == "result" and not self._judge(trials[event["trial"]], event["epoch"]):
-                losing.append(event["trial"])
-            elif kind == "end":
-                self._tell(trials[event["trial"]])
+            elif kind == "start" and number not in self.trials:
+                self._admit(begun[number])
+            elif number >= 0:
+                self.trials[number] = self.trials[number].after(event)
+                self._replay_one(event, losing)
         # A crash may have come between the report that lost and the end of the trial.
         for number in losing:
             self.finish(number, "stopped")
@@ -250,3 +281,18 @@ class Archive:
             for t in self.trials.values()
             if t.status == "running"
         )
+
+    def _replay_one(self, event: Mapping[str, Any], losing: dict[int, None]) -> None:
+        """Let rungs and search know what happened to a trial; `losing` are to be stopped yet."""
+        trial = self.trials[event["trial"]]
+        if event["event"] == "result" and not self._judge(trial, event["epoch"]):
+            losing[trial.number] = None
+        elif event["event"] == "end":
+            losing.pop(trial.number, None)
+            self._tell(trial)
+        elif event["event"] == "promote":
+            self._promote(trial, event["epoch"])
+
+
+def _candidate(trial: Trial) -> Candidate:
+    return Candidate(config=dict(trial.config), costs=trial.costs, scores=trial.scores)

@@ -5,26 +5,37 @@ reached the rung before it, by non-dominated sorting of its objectives there (ac
 costs), the less crowded first within a front. It goes on when it stands in the best
 `1 / reduction_factor` of them. Sorting by dominance instead of accuracy keeps small networks from
 losing to large ones; crowding keeps one corner of the front from taking every place.
+
+Where a stopped network can be trained on from its checkpoint, rungs are `patient`: nobody goes on
+before there are enough to compare with, and who has come to stand among the best since is promoted.
+That is ASHA's own rule. Without it the first ones to arrive go on because they are the first, and
+in a search that improves, nearly all later ones because they beat the first.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nas_ray.errors import SearchError
+from nas_ray.evolution.proposal import best_first
 from nas_ray.pareto import crowding_distance, dominance_rank
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rungs:
-    """Who reached which rung with what. `records[epoch][trial]` are minimised objectives `(M,)`."""
+    """Who reached which rung with what. `records[epoch][trial]` are minimised objectives `(M,)`.
+
+    `promoted[epoch]` are the trials that went on from a rung after they had been stopped there.
+    """
 
     max_epochs: int
     grace_epochs: int = 1
     reduction_factor: int = 3
+    patient: bool = False
     records: dict[int, dict[str, tuple[float, ...]]] = field(default_factory=dict)
+    promoted: dict[int, dict[str, None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 1 <= self.grace_epochs <= self.max_epochs or self.reduction_factor < 2:
@@ -47,7 +58,7 @@ class Rungs:
         Between rungs every trial goes on. The same report twice gives the same answer, whoever came
         in between: a resumed trial passes again the rungs that it has passed.
         """
-        if epoch not in self.epochs:
+        if epoch not in self.epochs or trial in self.promoted.get(epoch, {}):
             return True
         rung = self.records.setdefault(epoch, {})
         rung[trial] = tuple(values)
@@ -59,4 +70,32 @@ class Rungs:
         crowding = crowding_distance(points[same])
         ahead = int((rank < rank[mine]).sum())
         ahead += int((crowding > crowding[same == mine]).sum())
-        return ahead < math.ceil(len(arrived) / self.reduction_factor)
+        return ahead < self._places(len(arrived))
+
+    def _places(self, arrived: int) -> int:
+        """How many of those that arrived at a rung go on."""
+        share = arrived / self.reduction_factor
+        return math.floor(share) if self.patient else math.ceil(share)
+
+    def promotable(self, stopped: Collection[str]) -> tuple[str, int] | None:
+        """The best of the `stopped` trials that by now stand among those who go on, and its rung.
+
+        The highest rung comes first: what is nearest to the end is worth most.
+        """
+        for epoch in reversed(self.epochs):
+            rung = self.records.get(epoch, {})
+            trials = list(rung)
+            points = np.array(list(rung.values()), dtype=float)
+            for place in best_first(points, self._places(len(rung))) if rung else ():
+                if trials[place] in stopped and self._is_last(trials[place], epoch):
+                    return trials[place], epoch
+        return None
+
+    def _is_last(self, trial: str, epoch: int) -> bool:
+        """Whether `trial` was stopped at this rung, not at one that it reached later."""
+        later = [records for rung, records in self.records.items() if rung > epoch]
+        return not any(trial in records for records in later)
+
+    def promote(self, trial: str, epoch: int) -> None:
+        """Let a trial go on from a rung at which it was stopped."""
+        self.promoted.setdefault(epoch, {})[trial] = None

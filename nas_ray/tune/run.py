@@ -86,6 +86,8 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     storage: str | Path | None = None,
     seed: int = 0,
     screen: Screen | None = None,
+    surrogate: bool = True,
+    early_stopping: bool = True,
     resources: Resources | None = None,
 ) -> SearchResult:
     """Search `space` for networks that trade off `objectives` best, and train them.
@@ -93,6 +95,9 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     `task`, `data` as for `LightningTrial`; `device` a Device, the name of a shipped one, a folder.
     The baseline of the space is trained first, in full, as what everything is compared with. Costs
     are estimates of the device; a network whose costs break a constraint is never trained.
+    A `surrogate` learned from trained networks chooses among the candidates that the `screen` lets
+    through, and `early_stopping` trains only the best on after 1, 3, 9, ... epochs: without one of
+    them, or with `Screen(scored=0)`, that part of the cascade is left out.
     Everything goes to the folder `storage` (`runs/<space>` by default); the same call with the same
     folder resumes. The front is tested at the end, where the task and the data have a test.
 
@@ -106,7 +111,12 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
         )
     device = load_device(device) if isinstance(device, (str, Path)) else device
     evolution = EvolutionarySearch(
-        space, objectives=objectives, constraints=constraints, costs=device, seed=seed
+        space,
+        objectives=objectives,
+        constraints=constraints,
+        costs=device,
+        surrogate=surrogate,
+        seed=seed,
     )
     evolution.check_feasible()
     _require_picklable(space=space, task=task, data=data)
@@ -116,7 +126,14 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     )
     trial = LightningTrial(space, task, data, device=device, max_epochs=max_epochs, seed=seed)
     with record.held():
-        archive = Archive(evolution, max_epochs=max_epochs, record=record)
+        archive = Archive(
+            evolution,
+            max_epochs=max_epochs,
+            # A rung at the last epoch is none: nobody is stopped.
+            grace_epochs=1 if early_stopping else max_epochs,
+            patient=True,
+            record=record,
+        )
         _run(archive, record.folder, trial, trials, screen, resources or Resources())
     return _result(archive, record, trials)
 

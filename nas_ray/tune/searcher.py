@@ -73,7 +73,12 @@ class CascadeSearch(Searcher):
             return str(Searcher.FINISHED)
         if len(self._live) >= self._max_concurrent:
             return None
-        started = self._archive.resume_one() or self._first() or self._next()
+        started = (
+            self._archive.resume_one()
+            or self._first()
+            or self._archive.promote_one()
+            or self._next()
+        )
         if started is None:
             return str(Searcher.FINISHED) if self._is_over() else None
         self._begin_when_low()
@@ -87,7 +92,8 @@ class CascadeSearch(Searcher):
         if self._archive.resumable:
             return False
         if self._archive.started >= self._trials:
-            return True
+            # Trials under way may yet bring a stopped one among the best of its rung.
+            return not self._live and not self._archive.has_promotable
         idle = not self._archive.ready and not self._screening.under_way
         return idle and self._screening.exhausted
 
@@ -106,6 +112,8 @@ class CascadeSearch(Searcher):
         With nothing live Ray Tune's controller would block in a loop of its own that handles
         neither callbacks nor Ctrl-C, so the waiting is done here, a second at a time.
         """
+        if self._archive.started >= self._trials:
+            return None
         self._begin_when_low()
         while (started := self._archive.start_next()) is None:
             if self._live or self._is_over():
