@@ -21,6 +21,8 @@ class History:
     def __init__(self, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> None:
         self._objectives = tuple(objectives)
         self._constraints = tuple(constraints)
+        #: How often an observation was replaced: what was derived from the old one is void.
+        self.replaced = 0
         self.clear()
 
     def clear(self) -> None:
@@ -30,9 +32,9 @@ class History:
         self._points = np.empty((64, len(self._objectives)))
         self._feasible = np.empty(64, dtype=bool)
         self._final = np.empty(64, dtype=bool)
-        self._front: tuple[tuple[int, int], list[Observation]] = ((0, 0), [])
-        #: How often an observation was replaced: what was derived from the old one is void.
-        self.replaced = 0
+        # All were replaced by none: as many that are told next are not those of before.
+        self.replaced += 1
+        self._front: tuple[tuple[int, int], list[Observation]] = ((0, self.replaced), [])
 
     def __len__(self) -> int:
         return len(self._observations)
