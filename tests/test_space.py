@@ -3,6 +3,7 @@
 import numpy as np
 import optuna
 import pytest
+import torch
 
 from nas_ray import Categorical, Channels, Ordinal, SearchSpace
 from nas_ray.errors import NasRayError, SpaceError
@@ -145,6 +146,132 @@ def test_the_baseline_is_the_first_option_of_every_choice_unless_given():
     assert given.baseline == {"a": 2, "b": "y"}
     with pytest.raises(SpaceError, match="must be one of"):
         SearchSpace(name="s", choices=choices, baseline={"a": 3, "b": "y"})
+
+
+# A canonical form of one's own
+
+
+def sorted_branches(config):
+    """Two branches are summed, so their order is nothing; two empty ones have no width."""
+    first, second = sorted([config["first"], config["second"]])
+    both = {**config, "first": first, "second": second}
+    return {**both, "width": 8} if first == second == "none" else both
+
+
+def branches(canonical_form=sorted_branches, **others) -> SearchSpace:
+    """Count by hand: 6 unordered pairs of 3 kinds, 5 of them in 4 widths, at 2 resolutions."""
+    kinds = ("conv", "none", "pool")
+    return SearchSpace(
+        name="branches",
+        choices={
+            "first": Categorical(*kinds),
+            "second": Categorical(*kinds),
+            "width": Ordinal(8, 16, 32, 64),
+            "resolution": Ordinal(32, 48),
+            **others,
+        },
+        canonical_form=canonical_form,
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"first": "pool", "second": "conv"}, {"first": "conv", "second": "pool"}, True),
+        ({"first": "none", "second": "none"}, {"first": "none", "second": "none"}, True),
+        ({"first": "pool", "second": "conv"}, {"first": "pool", "second": "pool"}, False),
+    ],
+    ids=["mirrored", "width_of_nothing", "another"],
+)
+def test_networks_that_are_the_same_have_one_key(one, other, same):
+    space = branches()
+    # Only of two empty branches does the width make no difference.
+    width = 64 if one == other else 16
+    keys = [
+        space.key({"width": 16, "resolution": 32, **one}),
+        space.key({"width": width, "resolution": 32, **other}),
+    ]
+    assert (keys[0] == keys[1]) == same
+
+
+def test_a_canonical_form_is_counted_and_walked_by_network():
+    space = branches()
+    walked = [space.key(config) for config in space.configs()]
+    assert space.size == len(walked) == len(set(walked)) == (5 * 4 + 1) * 2
+    every = branches(canonical_form=None).configs()
+    assert {space.key(config) for config in every} == set(walked)
+
+
+def test_a_canonical_form_of_a_space_too_large_to_walk_leaves_the_number_of_configs():
+    """72 configs of the branches in 7 x 7 x 7 x 7 others are more than 100,000."""
+    others = {f"other{n}": Ordinal(*range(7)) for n in range(4)}
+    assert branches(**others).size == 72 * 7**4
+
+
+def test_the_baseline_is_canonical():
+    choices = branches().choices
+    baseline = {"first": "pool", "second": "none", "width": 8, "resolution": 32}
+    space = SearchSpace(
+        name="b", choices=choices, baseline=baseline, canonical_form=sorted_branches
+    )
+    assert space.baseline == {**baseline, "first": "none", "second": "pool"}
+
+
+def test_samples_mutations_and_crossovers_are_of_the_canonical_form():
+    space, rng = branches(), np.random.default_rng(0)
+    forms = {space.key(config): config for config in space.configs()}
+    for _ in range(100):
+        first, second = space.sample(rng), space.sample(rng)
+        for config in (
+            first,
+            space.mutate(first, rng, edits=2),
+            space.crossover(first, second, rng),
+            space.suggest(optuna.trial.FixedTrial({**first})),
+        ):
+            assert forms[space.key(config)] == config
+
+
+def test_what_is_built_is_the_canonical_form():
+    built = []
+
+    def build(config):
+        built.append(config)
+        return torch.nn.Identity()
+
+    space = SearchSpace(
+        name="b", choices=branches().choices, build=build, canonical_form=sorted_branches
+    )
+    space.build({"first": "pool", "second": "conv", "width": 8, "resolution": 32})
+    assert built == [{"first": "conv", "second": "pool", "width": 8, "resolution": 32}]
+
+
+def test_a_canonical_form_cannot_change_the_config_it_is_given():
+    def spoiling(config):
+        config["first"] = "conv"
+        return {**config, "second": "conv"}
+
+    config = {"first": "pool", "second": "none", "width": 8, "resolution": 32}
+    before = dict(config)
+    assert branches(spoiling).canonical(config)["first"] == "conv"
+    assert config == before
+
+
+def test_a_canonical_form_with_a_name_the_space_does_not_have_is_refused():
+    with pytest.raises(SpaceError, match=r"canonical_form of space 'branches' .*'third': 'none'"):
+        branches(lambda config: {**config, "third": "none"})
+
+
+def test_a_canonical_form_sees_only_choices_in_use_and_its_order_does_not_matter():
+    seen = []
+
+    def form(config):
+        seen.append(dict(config))
+        return dict(reversed(config.items()))
+
+    space = SearchSpace(name="c", choices=conditional().choices, canonical_form=form)
+    used = space.canonical({"resolution": 32, "depth": 0, "block": "ibn", "expansion": 2})
+    assert list(used.items()) == [("depth", 0), ("resolution", 32)]
+    assert seen[-1] == used
 
 
 # How many
