@@ -12,14 +12,16 @@ Points = NDArray[np.float64]
 def non_dominated(points: Points) -> NDArray[np.bool_]:
     """Which of the points `(N, M)` no other point dominates: `(N,)`. Equal points all stay.
 
-    A point with a NaN is dominated by every point without one.
+    A NaN is worse than any number, infinity included.
     """
     points = np.nan_to_num(np.asarray(points, dtype=float), nan=np.inf)
     if points.shape[1:] == (2,):
         return _non_dominated_in_two(points)
     stays = np.ones(len(points), dtype=bool)
-    # By rising sums no point dominates one before it, so each survivor is compared once.
-    for place in np.argsort(points.sum(axis=1), kind="stable"):
+    with np.errstate(over="ignore", invalid="ignore"):  # sums of infinities
+        sums = points.sum(axis=1)
+    # Points with small sums dominate many others, so few are left to be compared.
+    for place in np.argsort(sums, kind="stable"):
         if stays[place]:
             rivals = np.flatnonzero(stays)
             beaten = (points[place] <= points[rivals]).all(axis=1)

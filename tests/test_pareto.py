@@ -55,6 +55,27 @@ def test_a_point_of_nan_only_is_dominated_by_every_other():
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(20))
+def test_non_dominated_is_the_definition_where_numbers_are_missing_or_tied(seed, objectives):
+    """A NaN is worse than any number, infinity included, and as bad as another NaN."""
+    rng = np.random.default_rng(seed)
+    values = np.array([np.nan, -np.inf, 0.0, 1.0, 2.0, np.inf])
+    # Few points and few values: whole columns of ties, and fronts of NaN alone.
+    points = values[rng.integers(0, len(values), (rng.integers(1, 12), objectives))]
+    order = np.array([5, 0, 1, 2, 3, 4])
+    placed = order[(points[..., None] == values).argmax(axis=2)]
+    expected = [not any(dominates(other, point) for other in placed) for point in placed]
+    assert non_dominated(points).tolist() == expected
+
+
+def test_in_two_objectives_the_order_of_the_points_makes_no_difference():
+    for seed in range(10):
+        points = random_points(seed, 2, integers=True)
+        turned = np.random.default_rng(seed).permutation(len(points))
+        np.testing.assert_array_equal(non_dominated(points[turned]), non_dominated(points)[turned])
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
 def test_rank_is_how_often_the_front_must_be_peeled_off(objectives):
     points = random_points(0, objectives, integers=True)
     rank = dominance_rank(points)
