@@ -77,5 +77,10 @@ def test_with_nothing_taken_the_largest_box_is_first():
     assert chosen([], [[1, 10], [5, 5], [10, 0], [0, 10]], 1) == [1]
 
 
+def test_the_end_of_a_front_adds_something_although_it_is_the_worst_in_one_objective():
+    # Beside (2, 5), reference 10.5: the end adds 2 x 0.5, the one between 0.1 x 4.5.
+    assert chosen([[2, 5]], [[1.9, 6], [0, 10], [10, 10]], 1) == [1]
+
+
 def test_an_objective_that_is_the_same_everywhere_does_not_decide():
     assert chosen([[7, 3]], [[7, 2], [7, 1], [7, 4]], 3)[:2] == [1, 0]
