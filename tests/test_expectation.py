@@ -148,6 +148,20 @@ def test_with_enough_known_what_is_taken_is_the_front_and_what_is_pending():
     assert taken[:, 1].tolist() == [*latencies, *pending]
 
 
+def test_stopped_networks_are_taken_where_they_are_expected_to_end():
+    history, candidates = telling(30, count_of_a), asked()
+    front = len(history.front())
+    for n, (config, costs) in enumerate(map(network, range(500, 503))):
+        metrics = {"accuracy": count_of_a(config), **costs}
+        # Of the last one it was not known what it costs: it has no place among the others.
+        known = costs if n < 2 else {}
+        stopped = Observation(config=config, metrics=metrics, final=False, costs=known)
+        history.add(f"stopped{n}", stopped)
+    taken, _ = outlook(history).draw(candidates, np.random.default_rng(0))
+    expected = [network(seed)[1]["latency_ms"] for seed in (500, 501)]
+    assert taken[front:, 1].tolist() == expected
+
+
 def test_drawn_values_follow_what_is_to_be_learned():
     """Less is better: the more of the good option, the lower the drawn value."""
     history, candidates = telling(60, count_of_a), asked()

@@ -11,6 +11,7 @@ import pytest
 
 from nas_ray import Categorical, Constraint, EvolutionarySearch, Objective, Ordinal
 from nas_ray import SearchSpace as Space
+from nas_ray.errors import TraceError
 from nas_ray.evolution.proposal import POPULATION, best_first, propose
 from nas_ray.evolution.search import BATCH, INITIAL, POOL
 from nas_ray.pareto import hypervolume
@@ -248,6 +249,23 @@ def test_what_makes_networks_fail_is_avoided():
     # Of 40 random networks 10 would fail, and 4 or fewer in one search of sixty.
     assert early >= 1
     assert late <= 4
+
+
+@pytest.mark.parametrize("tell", ["tell", "tell_stopped", "tell_failed"])
+def test_a_network_whose_costs_were_never_known_may_be_told_all_the_same(tell):
+    def costs(config):
+        if config["layer0"] == "d":
+            raise TraceError("no such layer")
+        return latency(config)
+
+    search = make(costs=costs)
+    list(islice(proposals(search), 20))
+    told = {**search.space.baseline, "layer0": "d"}
+    metrics = () if tell == "tell_failed" else ({"accuracy": 9.0, **latency(told)},)
+    getattr(search, tell)(told, *metrics)
+    asked = list(islice(proposals(search), 5))
+    assert {config["layer0"] for config in asked} <= {"a", "b", "c"}
+    assert len(asked) == 5
 
 
 def test_what_is_pending_is_less_worth_training_than_it_was():

@@ -47,6 +47,10 @@ class Axes:
         self._objectives = objectives
         self._costs = {o.metric for o in objectives if all(o.metric in c.costs for c in candidates)}
 
+    def has_place_for(self, candidate: Candidate) -> bool:
+        """Whether its costs are known: not those of one that was told but could not be built."""
+        return self._costs <= candidate.costs.keys()
+
     def points(self, candidates: Sequence[Candidate], expected: Mapping[str, Array]) -> Points:
         """Points `(q, M)`; `expected` are minimised values `(q,)` of what is not a cost."""
         axes = [
@@ -107,7 +111,7 @@ class Outlook:
         surrogate = self._learner.surrogate(metrics)
         taken = [_points_of(front, surrogate, metrics, axes)]
         # Where a stopped network is expected to end, another like it adds nothing new.
-        expected = [*self._pending, *surrogate.doubtful]
+        expected = [*self._pending, *filter(axes.has_place_for, surrogate.doubtful)]
         if expected:
             means = _columns(surrogate.mean(expected), metrics)
             taken.append(axes.points(expected, means))
