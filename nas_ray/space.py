@@ -106,7 +106,7 @@ class SearchSpace:
         if self._canonical_form is None:
             return used
         form = self._canonical_form(dict(used))
-        if not set(form) <= set(self.choices):
+        if not all(n in self.choices and v in self.choices[n].options for n, v in form.items()):
             raise SpaceError(
                 f"canonical_form of space {self.name!r} must return a config of the space, but it "
                 f"returned {form} for {used}."

@@ -256,9 +256,13 @@ def test_a_canonical_form_cannot_change_the_config_it_is_given():
     assert config == before
 
 
-def test_a_canonical_form_with_a_name_the_space_does_not_have_is_refused():
-    with pytest.raises(SpaceError, match=r"canonical_form of space 'branches' .*'third': 'none'"):
-        branches(lambda config: {**config, "third": "none"})
+@pytest.mark.parametrize(
+    "change", [{"third": "none"}, {"width": 7}], ids=["unknown_name", "no_option"]
+)
+def test_a_canonical_form_that_is_no_config_of_the_space_is_refused_with_what_it_returned(change):
+    ((name, value),) = change.items()
+    with pytest.raises(SpaceError, match=rf"canonical_form of space .* '{name}': {value!r}"):
+        branches(lambda config: {**config, **change})
 
 
 def test_a_canonical_form_sees_only_choices_in_use_and_its_order_does_not_matter():
