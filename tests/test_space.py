@@ -245,15 +245,18 @@ def test_what_is_built_is_the_canonical_form():
     assert built == [{"first": "conv", "second": "pool", "width": 8, "resolution": 32}]
 
 
-def test_a_canonical_form_cannot_change_the_config_it_is_given():
-    def spoiling(config):
-        config["first"] = "conv"
-        return {**config, "second": "conv"}
+def test_a_canonical_form_may_change_the_config_it_is_given_and_nobody_sees_it():
+    def in_place(config):
+        config.update(sorted_branches(config))
+        return config
 
-    config = {"first": "pool", "second": "none", "width": 8, "resolution": 32}
-    before = dict(config)
-    assert branches(spoiling).canonical(config)["first"] == "conv"
-    assert config == before
+    space = branches(in_place)
+    before = {"first": "pool", "second": "conv", "width": 8, "resolution": 32}
+    given = dict(before)
+    assert space.canonical(given) == {**before, "first": "conv", "second": "pool"}
+    assert given == before
+    # Walking compares each config with its form.
+    assert list(space.configs()) == list(branches().configs())
 
 
 @pytest.mark.parametrize(

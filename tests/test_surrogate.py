@@ -8,7 +8,7 @@ import pytest
 
 from nas_ray import Categorical, SearchSpace
 from nas_ray.evolution.screen import Candidate
-from nas_ray.evolution.surrogate import Known, Surrogate, tuned
+from nas_ray.evolution.surrogate import GAUSSIAN_SHARE, Known, Surrogate, tuned
 from nas_ray.evolution.winsorised import winsorised
 
 SPACE = SearchSpace(name="letters", choices={f"place{n}": Categorical(*"abc") for n in range(5)})
@@ -101,6 +101,18 @@ def test_the_doubted_count_for_less_and_are_named():
     # Its value is far better than any other; the more it is doubted, the less it is believed.
     assert expected == sorted(expected)
     assert expected[-1] > expected[0] + 1
+
+
+def test_the_forest_believes_the_doubted_less_as_well():
+    some, (odd,) = candidates(0, 30), candidates(7, 1)
+    forests = [n for n in range(120) if np.random.default_rng(n).random() >= GAUSSIAN_SHARE]
+
+    def said(doubt):
+        one = Known(candidate=odd, values={"loss": -4.0}, doubt=doubt, partial=True)
+        surrogate = surrogate_of([*knowing(some), one], ["loss"])
+        return np.mean([surrogate.draw([odd], np.random.default_rng(n)) for n in forests])
+
+    assert said(9.0) > said(0.0) + 0.5
 
 
 def test_weights_are_tuned_for_each_metric_to_what_matters_for_it():
