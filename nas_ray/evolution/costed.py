@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from nas_ray.errors import InfeasibleError, SearchError, nearest
+from nas_ray.evolution.proposal import WALKABLE_SIZE
 from nas_ray.evolution.screen import Candidate, violation
 from nas_ray.objective import Constraint, Objective
 from nas_ray.pareto import Points
 from nas_ray.space import Config, SearchSpace
 
-#: In spaces up to this size every infeasible network is remembered, so that they can be used up.
-WALKABLE_SIZE = 50_000
 #: Infeasible candidates kept to breed from while few are feasible.
 _NEAREST = 32
 #: The share of feasible candidates below which the first ones are bred towards feasibility.
@@ -57,6 +56,7 @@ class CostedCandidates:
         else:
             self._built += 1
             self._feasible += excess == 0
+        # In spaces small enough to be used up, so that the search ends when they are.
         if excess > 0 and self._space.size <= WALKABLE_SIZE:
             self._infeasible[key] = None
         if 0 < excess < math.inf:

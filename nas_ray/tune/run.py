@@ -131,7 +131,6 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
             max_epochs=max_epochs,
             # A rung at the last epoch is none: nobody is stopped.
             grace_epochs=1 if early_stopping else max_epochs,
-            patient=True,
             record=record,
         )
         _run(archive, record.folder, trial, trials, screen, resources or Resources())
