@@ -37,6 +37,8 @@ def main() -> None:
         print(f"Skipped: no nasbench201.csv.gz in {options.data}. Name the folder by --data.")
         return
     groups = [g for g in tasks(options.data) if options.tasks in g[0].name]
+    # "cifar100" alone is a task of that name, not all that begin with it.
+    groups = [g for g in groups if g[0].name == options.tasks] or groups
     console = Console(width=120)
     found: dict[str, Any] = {}
     shares: dict[str, dict[str, list[list[float]]]] = {}

@@ -17,8 +17,8 @@ def tasks(data: Path) -> list[list[Task]]:
     """Tasks in groups of one figure each: a group's regrets are averaged."""
     macro, cells = nas_bench_macro(data), nas_bench_201(data)
     fronts = [
-        _front(cells, "cifar10", "macs"),
-        *(_front(cells, "cifar100", f"{device}_ms") for device in (*_MODELLED, *_DEVICES[:3])),
+        cell_front(cells, "cifar10", "macs"),
+        *(cell_front(cells, "cifar100", f"{device}_ms") for device in (*_MODELLED, *_DEVICES[:3])),
     ]
     groups: list[list[Task]] = [
         [
@@ -48,7 +48,8 @@ def tasks(data: Path) -> list[list[Task]]:
     return groups
 
 
-def _front(cells: Table, dataset: str, cost: str) -> Front:
+def cell_front(cells: Table, dataset: str, cost: str) -> Front:
+    """Accuracy on `dataset` against a cost, cells that are 20 points below the best left out."""
     accuracy = f"{dataset}_test_acc"
     return Front(
         name=f"{dataset} x {cost.removesuffix('_ms')}",
