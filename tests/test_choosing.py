@@ -14,7 +14,7 @@ def chosen(taken, points, count: int, unfit=None) -> list[int]:
     points = np.array(points, dtype=float)
     taken = np.array(taken, dtype=float).reshape(-1, points.shape[1])
     unfit = np.zeros(len(points)) if unfit is None else np.array(unfit, dtype=float)
-    return choose(taken, Draw(points=points, unfit=unfit), count, np.random.default_rng(0))
+    return choose(taken, [Draw(points=points, unfit=unfit)], count, np.random.default_rng(0))
 
 
 def test_the_candidate_that_adds_most_is_first():

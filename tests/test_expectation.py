@@ -131,7 +131,7 @@ def test_before_enough_is_known_scores_stand_in_for_known_pending_and_candidates
         Candidate(config={}, costs={"latency_ms": 2.0}, scores={"naswot": score})
         for score in (1.0, 2.0, 4.0)
     )
-    taken, drawn = outlook(history, [pending]).draw(candidates, np.random.default_rng(0))
+    taken, (drawn,) = outlook(history, [pending]).draws(candidates, 1, np.random.default_rng(0))
     assert taken[:, 1].tolist() == [1.0, 2.0]
     assert drawn.points[:, 1].tolist() == [2.0, 2.0]
     # From the best score: the second candidate, the known one, the first candidate, the pending.
@@ -142,7 +142,7 @@ def test_before_enough_is_known_scores_stand_in_for_known_pending_and_candidates
 
 def test_with_enough_known_what_is_taken_is_the_front_and_what_is_pending():
     history, candidates = telling(30, count_of_a), asked()
-    taken, _ = outlook(history, candidates[:2]).draw(candidates[2:], np.random.default_rng(0))
+    taken, _ = outlook(history, candidates[:2]).draws(candidates[2:], 1, np.random.default_rng(0))
     latencies = [o.metrics["latency_ms"] for o in history.front()]
     pending = [c.costs["latency_ms"] for c in candidates[:2]]
     assert taken[:, 1].tolist() == [*latencies, *pending]
@@ -157,7 +157,7 @@ def test_stopped_networks_are_taken_where_they_are_expected_to_end():
         known = costs if n < 2 else {}
         stopped = Observation(config=config, metrics=metrics, final=False, costs=known)
         history.add(f"stopped{n}", stopped)
-    taken, _ = outlook(history).draw(candidates, np.random.default_rng(0))
+    taken, _ = outlook(history).draws(candidates, 1, np.random.default_rng(0))
     expected = [network(seed)[1]["latency_ms"] for seed in (500, 501)]
     assert taken[front:, 1].tolist() == expected
 
@@ -167,7 +167,7 @@ def test_drawn_values_follow_what_is_to_be_learned():
     history, candidates = telling(60, count_of_a), asked()
     counts = [count_of_a(c.config) for c in candidates]
     for seed in range(6):
-        _, drawn = outlook(history).draw(candidates, np.random.default_rng(seed))
+        _, (drawn,) = outlook(history).draws(candidates, 1, np.random.default_rng(seed))
         assert np.corrcoef(drawn.points[:, 0], counts)[0, 1] < -0.8
 
 
@@ -176,7 +176,7 @@ def test_candidates_like_those_that_failed_are_unfit():
         return config["place0"] == "d"
 
     history, candidates = telling(80, count_of_a, fails), asked()
-    _, drawn = outlook(history).draw(candidates, np.random.default_rng(0))
+    _, (drawn,) = outlook(history).draws(candidates, 1, np.random.default_rng(0))
     wrong = (drawn.unfit > 0) != [fails(c.config) for c in candidates]
     # Of forty a forest may take a few for what they are not.
     assert wrong.sum() <= 4
@@ -191,7 +191,9 @@ def test_candidates_like_those_that_failed_are_unfit():
 def test_candidates_are_unfit_by_how_far_they_are_expected_to_break_a_bound(bound):
     """Accuracy is how often the letter a occurs: 0 and 1 are below the bound, 2 and more above."""
     history, candidates = telling(80, count_of_a), asked()
-    _, drawn = outlook(history, constraints=[bound]).draw(candidates, np.random.default_rng(1))
+    _, (drawn,) = outlook(history, constraints=[bound]).draws(
+        candidates, 1, np.random.default_rng(1)
+    )
     counts = np.array([count_of_a(c.config) for c in candidates])
     breaking = counts < 1.5 if bound.lower == 1.5 else counts > 1.5
     far = np.abs(counts - 1.5) > 1

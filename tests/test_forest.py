@@ -5,7 +5,7 @@ Notation: `n` observations, `q` queries, `d` features.
 
 import numpy as np
 
-from nas_ray.evolution.forest import forest_draw
+from nas_ray.evolution.forest import forest_draws
 
 
 def options(seed: int, count: int) -> np.ndarray:
@@ -15,7 +15,8 @@ def options(seed: int, count: int) -> np.ndarray:
 
 def drawn(features, targets, queries, seed: int = 0, weights=None) -> np.ndarray:
     weights = np.ones(len(features)) if weights is None else weights
-    return forest_draw(features, targets, weights, queries, np.random.default_rng(seed))
+    (drawn,) = forest_draws(features, targets, weights, queries, 1, np.random.default_rng(seed))
+    return drawn
 
 
 def test_it_finds_the_one_option_that_ruins_a_network():

@@ -95,7 +95,7 @@ def test_draws_have_the_mean_and_covariance_of_the_posterior():
     known, asked, doubt = features(0, 8), features(1, 4), np.linspace(0, 0.5, 8)
     process = GaussianProcess([known], wave(known), doubt, np.array([1.0, 0.05]))
     rng = np.random.default_rng(0)
-    drawn = np.array([process.draw([asked], rng) for _ in range(20_000)])
+    drawn = process.draws([asked], 20_000, rng)
     # Rasmussen and Williams, 2006, eq. 2.23 and 2.24, with the signal's variance in front.
     inverse = np.linalg.inv(matern(known, known) + np.diag(0.05 + doubt))
     variance = wave(known) @ inverse @ wave(known) / 8
@@ -111,7 +111,9 @@ def test_draws_have_the_mean_and_covariance_of_the_posterior():
 def test_a_draw_is_repeated_by_its_generator_and_by_no_other():
     known, asked = features(0, 8), features(1, 4)
     process = GaussianProcess([known], wave(known), np.zeros(8), np.array([1.0, 0.05]))
-    first, again, other = (process.draw([asked], np.random.default_rng(s)) for s in (0, 0, 1))
+    first, again, other = (
+        process.draws([asked], 1, np.random.default_rng(s))[0] for s in (0, 0, 1)
+    )
     assert first.tolist() == again.tolist()
     assert first.tolist() != other.tolist()
 

@@ -51,7 +51,7 @@ def expected(learner: Learner) -> list[float]:
         for _ in range(10)
     ]
     surrogate = learner.surrogate(METRICS)
-    return [*surrogate.mean(candidates)[:, 0], *surrogate.draw(candidates, rng)[:, 0]]
+    return [*surrogate.mean(candidates)[:, 0], *surrogate.draws(candidates, 1, rng)[0, :, 0]]
 
 
 def learned_from(history: History, seed: int = 0) -> list[int]:

@@ -47,7 +47,7 @@ def test_a_draw_of_either_kind_follows_each_metric(seed):
     """By the generator's first number it is the Gaussian process's or the forest's."""
     asked = candidates(1, 60)
     surrogate = surrogate_of(knowing(candidates(0, 80)))
-    drawn = surrogate.draw(asked, np.random.default_rng(seed))
+    (drawn,) = surrogate.draws(asked, 1, np.random.default_rng(seed))
     assert drawn.shape == (60, 2)
     for k, metric in enumerate(("loss", "error")):
         assert np.corrcoef(drawn[:, k], [worth(c)[metric] for c in asked])[0, 1] > 0.7
@@ -110,7 +110,7 @@ def test_the_forest_believes_the_doubted_less_as_well():
     def said(doubt):
         one = Known(candidate=odd, values={"loss": -4.0}, doubt=doubt, partial=True)
         surrogate = surrogate_of([*knowing(some), one], ["loss"])
-        return np.mean([surrogate.draw([odd], np.random.default_rng(n)) for n in forests])
+        return np.mean([surrogate.draws([odd], 1, np.random.default_rng(n))[0] for n in forests])
 
     assert said(9.0) > said(0.0) + 0.5
 

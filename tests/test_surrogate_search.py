@@ -268,29 +268,6 @@ def test_a_network_whose_costs_were_never_known_may_be_told_all_the_same(tell):
     assert len(asked) == 5
 
 
-def test_what_is_pending_is_less_worth_training_than_it_was():
-    """Its expected point is taken, so a network as good and as cheap adds nothing to it."""
-
-    def told():
-        search = make()
-        list(islice(proposals(search), 25))
-        return search
-
-    search = told()
-    candidates = search.costed(search.candidates(64))
-
-    def picks(search):
-        return [
-            search.best(candidates, 1, np.random.default_rng(seed))[0].config for seed in range(30)
-        ]
-
-    free = picks(search)
-    favourite = max(free, key=free.count)
-    busy = told()
-    busy.admit(next(c for c in candidates if c.config == favourite))
-    assert picks(busy).count(favourite) < free.count(favourite)
-
-
 # Whether it learns
 
 

@@ -99,10 +99,10 @@ class Outlook:
         self._constraints = constraints
         self._enough = enough
 
-    def draw(
-        self, candidates: Sequence[Candidate], rng: np.random.Generator
-    ) -> tuple[Points, Draw]:
-        """Points `(n, M)` of what is known and under way, and the candidates by one draw."""
+    def draws(
+        self, candidates: Sequence[Candidate], count: int, rng: np.random.Generator
+    ) -> tuple[Points, list[Draw]]:
+        """Points `(n, M)` of what is known and under way, and the candidates by `count` draws."""
         metrics = unknown_metrics(self._objectives, self._constraints, candidates)
         if not metrics or self._history.trained < self._enough:
             return self._by_scores(candidates, metrics)
@@ -115,11 +115,21 @@ class Outlook:
         if expected:
             means = _columns(surrogate.mean(expected), metrics)
             taken.append(axes.points(expected, means))
-        drawn = _columns(surrogate.draw(candidates, rng), metrics)
-        unfit = np.where(surrogate.failing(candidates, rng), _FAILURE, 0.0)
-        for constraint in self._constraints:
-            unfit = unfit + _excess(constraint, surrogate, metrics, drawn)
-        return np.vstack(taken), Draw(points=axes.points(candidates, drawn), unfit=unfit)
+        failing = np.where(surrogate.failing(candidates, rng), _FAILURE, 0.0)
+        draws = [
+            Draw(
+                points=axes.points(candidates, drawn),
+                unfit=failing + self._excess(surrogate, metrics, drawn),
+            )
+            for values in surrogate.draws(candidates, count, rng)
+            for drawn in [_columns(values, metrics)]
+        ]
+        return np.vstack(taken), draws
+
+    def _excess(
+        self, surrogate: Surrogate, metrics: Mapping[str, float], drawn: Mapping[str, Array]
+    ) -> Array | float:
+        return sum(_excess(bound, surrogate, metrics, drawn) for bound in self._constraints)
 
     def _axes(self, candidates: Sequence[Candidate], known: Sequence[Observation]) -> Axes:
         return Axes(
@@ -128,7 +138,7 @@ class Outlook:
 
     def _by_scores(
         self, candidates: Sequence[Candidate], metrics: Mapping[str, float]
-    ) -> tuple[Points, Draw]:
+    ) -> tuple[Points, list[Draw]]:
         trained = [o for o in self._history.observations if not o.failed]
         axes = self._axes(candidates, trained)
         others = [*(o.as_candidate() for o in trained), *self._pending]
@@ -136,10 +146,12 @@ class Outlook:
         before, after = ensemble[: len(others)], ensemble[len(others) :]
         return (
             axes.points(others, dict.fromkeys(metrics, before)),
-            Draw(
-                points=axes.points(candidates, dict.fromkeys(metrics, after)),
-                unfit=np.zeros(len(candidates)),
-            ),
+            [
+                Draw(
+                    points=axes.points(candidates, dict.fromkeys(metrics, after)),
+                    unfit=np.zeros(len(candidates)),
+                )
+            ],
         )
 
 

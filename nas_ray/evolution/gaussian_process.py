@@ -41,13 +41,13 @@ class GaussianProcess:
         """Posterior means of the queries: `(q,)`."""
         return np.asarray(self._projected(groups).T @ self._whitened)
 
-    def draw(self, groups: Sequence[Array], rng: np.random.Generator) -> Array:
-        """One function drawn from the posterior, at the queries: `(q,)`."""
+    def draws(self, groups: Sequence[Array], count: int, rng: np.random.Generator) -> Array:
+        """Functions drawn from the posterior, at the queries: `(count, q)`."""
         projected = self._projected(groups)
         prior = _matern(_distances(groups, groups), self._weights)
         covariance = prior - projected.T @ projected + _JITTER * np.eye(projected.shape[1])
         factor = np.linalg.cholesky(covariance * self.variance + 1e-12 * np.eye(len(covariance)))
-        noise = factor @ rng.standard_normal(len(factor))
+        noise = rng.standard_normal((count, len(factor))) @ factor.T
         return np.asarray(projected.T @ self._whitened + noise)
 
     def _projected(self, groups: Sequence[Array]) -> Array:

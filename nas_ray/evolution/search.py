@@ -38,6 +38,8 @@ INITIAL = 12
 #: How many of the best known networks children are bred from where a surrogate chooses among the
 #: children. Without one the tournaments have to select, and they are held among fewer.
 PARENTS = 64
+#: Draws of the surrogate that a choice is the mean of.
+DRAWS = 8
 #: The share of networks that are chosen at random, while nothing is known and afterwards.
 RANDOM_AT_FIRST = 0.3
 RANDOM_LATER = 0.05
@@ -285,7 +287,7 @@ class EvolutionarySearch:
     def best(
         self, candidates: Sequence[Candidate], count: int, rng: np.random.Generator
     ) -> list[Candidate]:
-        """The `count` candidates most worth training by one draw of what is expected of them.
+        """The `count` candidates most worth training by some draws of what is expected of them.
 
         In their own order where there are no more than that.
         """
@@ -300,8 +302,8 @@ class EvolutionarySearch:
             INITIAL,
         )
         with one_thread():
-            taken, drawn = outlook.draw(candidates, rng)
-            return [candidates[n] for n in choose(taken, drawn, count, rng)]
+            taken, draws = outlook.draws(candidates, DRAWS, rng)
+            return [candidates[n] for n in choose(taken, draws, count, rng)]
 
     def chosen(self) -> Candidate | None:
         """The waiting candidate to train next; None where none waits."""

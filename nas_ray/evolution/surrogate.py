@@ -8,14 +8,14 @@ ruins a network. Each draw asks one of the two, at random, for one function that
 Notation: `n` known networks, `q` candidates, `K` metrics; values are minimised.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray.evolution.encoding import Encoding, Groups
-from nas_ray.evolution.forest import forest_draw
+from nas_ray.evolution.forest import forest_draws
 from nas_ray.evolution.gaussian_process import GaussianProcess, tuned_weights
 from nas_ray.evolution.screen import Candidate
 from nas_ray.evolution.winsorised import winsorised
@@ -73,16 +73,20 @@ class Surrogate:
             for metric, scores in self.scores.items()
         }
 
-    def draw(self, candidates: Sequence[Candidate], rng: np.random.Generator) -> Array:
-        """One function that fits what is known, at the candidates: `(q, K)`."""
+    def draws(self, candidates: Sequence[Candidate], count: int, rng: np.random.Generator) -> Array:
+        """Functions that fit what is known, at the candidates: `(count, q, K)`."""
         groups = self._encoding.groups(candidates)
-        smooth = rng.random() < GAUSSIAN_SHARE
-        return self._stacked(
-            self._processes[metric].draw(groups, rng)
-            if smooth
-            else self._grown(metric, groups, rng)
+        smooth = int(rng.binomial(count, GAUSSIAN_SHARE))
+        drawn = [
+            np.vstack(
+                [
+                    self._processes[metric].draws(groups, smooth, rng),
+                    self._grown(metric, groups, count - smooth, rng),
+                ]
+            )
             for metric in self._metrics
-        )
+        ]
+        return np.stack(drawn, axis=2)
 
     def mean(self, candidates: Sequence[Candidate]) -> Array:
         """What is expected of the candidates: `(q, K)`."""
@@ -96,7 +100,8 @@ class Surrogate:
             return np.zeros(len(candidates), dtype=bool)
         features = np.hstack(self._encoding.groups([k.candidate for k in self._all]))
         queries = np.hstack(self._encoding.groups(candidates))
-        return forest_draw(features, failed, np.ones(len(failed)), queries, rng) > 0.5
+        (drawn,) = forest_draws(features, failed, np.ones(len(failed)), queries, 1, rng)
+        return np.asarray(drawn > 0.5)
 
     def score_of(self, metric: str, value: float) -> float:
         """Where a minimised `value` of `metric` is on the scale of the known, 1 beyond them."""
@@ -104,13 +109,10 @@ class Surrogate:
         values, scores = self._values[metric][order], self.scores[metric][order]
         return float(np.interp(value, values, scores, left=scores[0] - 1, right=scores[-1] + 1))
 
-    def _grown(self, metric: str, groups: Groups, rng: np.random.Generator) -> Array:
+    def _grown(self, metric: str, groups: Groups, count: int, rng: np.random.Generator) -> Array:
         weights = 1 / (1 + self._doubt)
         features, queries = np.hstack(self._groups), np.hstack(groups)
-        return forest_draw(features, self.scores[metric], weights, queries, rng)
-
-    def _stacked(self, drawn: Iterable[Array]) -> Array:
-        return np.array(list(drawn)).T
+        return forest_draws(features, self.scores[metric], weights, queries, count, rng)
 
 
 def tuned(
