@@ -132,7 +132,7 @@ def _curves(task: Front, runs: dict[str, list[list[Rows]]]) -> dict[str, list[li
 
 def _printed(name: str, methods: dict[str, Any], seeds: int) -> Printed:
     measures = list(next(iter(methods.values())))
-    title = f"{name}: median [quartiles] worst of {seeds} seeds, and mean"
+    title = f"{name}: median, quartiles, worst of {seeds} seeds, and mean"
     table = Printed("", *measures, title=title)
     for method, measured in methods.items():
         table.add_row(method, *(_cell(name, measured[name]) for name in measures))

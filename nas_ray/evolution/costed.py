@@ -44,7 +44,7 @@ class CostedCandidates:
         """
         for candidate in candidates:
             if candidate.costs and not self._built:
-                self.check_constraints(candidate.costs)
+                self._check_constraints(candidate.costs)
             self._add(candidate, self._space.key(candidate.config))
         by_excess = sorted(self._nearest.items(), key=lambda item: self._excess(item[1]))
         self._nearest = dict(by_excess[:_NEAREST])
@@ -79,7 +79,7 @@ class CostedCandidates:
         near = list(self._nearest.values())
         return [c.config for c in near], np.array([[self._excess(c)] for c in near])
 
-    def check_constraints(self, costs: Mapping[str, float]) -> None:
+    def _check_constraints(self, costs: Mapping[str, float]) -> None:
         """Raise SearchError for a constraint on a quantity that nothing reports."""
         known = {*costs, *self._known_later}
         for constraint in self._constraints:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from nas_ray.errors import SearchError
+from nas_ray.evolution.proposal import best_first
 from nas_ray.objective import Constraint, Objective
-from nas_ray.pareto import crowding_distance, dominance_rank
 from nas_ray.space import Config
 from nas_ray.zero_shot import log_rank
 
@@ -113,10 +113,7 @@ def worth_training(
             for n, c in enumerate(candidates)
         ]
     )
-    rank = dominance_rank(points)
-    crowding = np.concatenate([crowding_distance(points[rank == r]) for r in np.unique(rank)])
-    members = np.concatenate([np.flatnonzero(rank == r) for r in np.unique(rank)])
-    order = members[np.lexsort((-crowding, rank[members]))]
+    order = best_first(points, len(points))
     by_rank = screen.kept - round(screen.kept * screen.random_share)
     rest = rng.permutation(order[by_rank:])
     chosen = [*order[:by_rank], *rest][: screen.kept]

@@ -267,10 +267,6 @@ class EvolutionarySearch:
         """
         self._costed.add(candidates)
 
-    def check_constraints(self, costs: Mapping[str, float]) -> None:
-        """Raise SearchError for a constraint on a quantity that nothing reports."""
-        self._costed.check_constraints(costs)
-
     def infeasible(self) -> InfeasibleError:
         """The error that says which bound nothing meets, and how near the nearest came."""
         return self._costed.infeasible()

@@ -2,8 +2,8 @@
 
 Accuracies crowd near the best and have a long tail of networks that learned nothing, which would
 decide the fit of any model. By ranks (normal scores) the tail is gone, but the few best ones are
-pulled apart, and a model then expects nothing to beat them; with 200 known networks that cost a
-tenth of a per cent to a per cent of hypervolume. So values far worse than the median are held near.
+pulled apart, and a model then expects nothing to beat them. So values far worse than the median are
+held near it.
 """
 
 import numpy as np
