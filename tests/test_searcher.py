@@ -1,6 +1,7 @@
 """`CascadeSearch` and `CascadeScheduler` in a person's own `tune.Tuner`, and plain searches."""
 
 import json
+import time
 
 import pytest
 import tiny_job
@@ -79,6 +80,33 @@ def test_a_searcher_without_zero_shot_scores_is_plain_evolution(tmp_path):
     fit(tmp_path, nas_ray.CascadeSearch(archive, trials=4, screen=screen))
     assert all(not trial.scores for trial in archive.trials.values())
     assert len(archive.trials) == 4
+
+
+def slow_cost_of(config: dict) -> dict[str, float]:
+    time.sleep(0.02)
+    return cost_of(config)
+
+
+def slow_trainable(config: dict) -> None:
+    time.sleep(0.5)
+    trainable(config)
+
+
+def test_one_worker_trains_the_same_networks_whoever_is_slow_the_screening_or_the_training(
+    tmp_path,
+):
+    def trained(folder, costs, trial):
+        search = nas_ray.EvolutionarySearch(
+            tiny_job.space(), objectives=OBJECTIVES, costs=costs, seed=1
+        )
+        archive = nas_ray.Archive(search, max_epochs=3)
+        fit(folder, nas_ray.CascadeSearch(archive, trials=18, screen=SMALL), trial=trial)
+        return [t.config for t in archive.trials.values()]
+
+    slow_screening = trained(tmp_path / "a", slow_cost_of, trainable)
+    slow_training = trained(tmp_path / "b", cost_of, slow_trainable)
+    assert len(slow_training) == 18
+    assert slow_screening == slow_training
 
 
 def test_nothing_infeasible_is_suggested(tmp_path):

@@ -13,7 +13,8 @@ from nas_ray import Categorical, Constraint, EvolutionarySearch, Objective, Ordi
 from nas_ray import SearchSpace as Space
 from nas_ray.errors import TraceError
 from nas_ray.evolution.proposal import POPULATION, best_first, propose
-from nas_ray.evolution.search import BATCH, INITIAL, POOL
+from nas_ray.evolution.search import BATCH, INITIAL
+from nas_ray.evolution.waiting import POOL
 from nas_ray.pareto import hypervolume
 
 ACCURACY, LATENCY = Objective("accuracy", "max"), Objective("latency_ms", "min")

@@ -22,6 +22,7 @@ from nas_ray.evolution.observation import Observation
 from nas_ray.evolution.proposal import POPULATION, best_first, propose
 from nas_ray.evolution.screen import Candidate, violation
 from nas_ray.evolution.threads import one_thread
+from nas_ray.evolution.waiting import Waiting
 from nas_ray.objective import Constraint, Objective
 from nas_ray.pareto import Points
 from nas_ray.space import Config, SearchSpace
@@ -29,8 +30,6 @@ from nas_ray.space import Config, SearchSpace
 #: Candidates drawn by one `ask`, and how often it draws before it says that nothing fits.
 BATCH = 64
 ROUNDS = 60
-#: Feasible candidates that wait to be chosen; the newest stay.
-POOL = 256
 #: Candidates of one `ask` that the zero-shot scores are computed for, where there are any.
 SCORED = 64
 #: Finished networks before children are bred from them, and before a surrogate learns from them.
@@ -39,7 +38,10 @@ INITIAL = 12
 #: children. Without one the tournaments have to select, and they are held among fewer.
 PARENTS = 64
 #: Draws of the surrogate that a choice is the mean of.
-DRAWS = 8
+DRAWS = 3
+#: With every so many trained networks one more is chosen at a time: the more is known, the less the
+#: next answer changes what is best, and the longer it takes to find it.
+TRAINED_PER_CHOICE = 500
 #: The share of networks that are chosen at random, while nothing is known and afterwards.
 RANDOM_AT_FIRST = 0.3
 RANDOM_LATER = 0.05
@@ -89,7 +91,7 @@ class EvolutionarySearch:
         self._learner = Learner(space, self._history, seed)
         self._costed = CostedCandidates(space, self.objectives, self.constraints)
         self._pending: dict[str, Candidate] = {}
-        self._pool: dict[str, Candidate] = {}
+        self._waiting = Waiting(space.key)
 
     # Ask and tell
 
@@ -99,6 +101,8 @@ class EvolutionarySearch:
         Raises StopIteration when no further feasible network could be found (in a small space: when
         every one has been asked for), and InfeasibleError when none was ever found.
         """
+        if (planned := self._waiting.planned) is not None:
+            return self.admit(planned)
         for _ in range(ROUNDS):
             configs = self.candidates(BATCH)
             costed = self.costed(configs)
@@ -208,7 +212,7 @@ class EvolutionarySearch:
                 )
 
     def _take(self, key: str, observation: Observation) -> None:
-        self._pool.pop(key, None)
+        self._waiting.discard(key)
         self._history.add(key, observation)
 
     # The parts of ask, for those who cost and score elsewhere
@@ -245,7 +249,7 @@ class EvolutionarySearch:
         return key in self._history or key in self._pending or key in self._costed
 
     def _is_waiting_or_known(self, key: str) -> bool:
-        return key in self._pool or self.is_known(key)
+        return key in self._waiting or self.is_known(key)
 
     def _parents(self) -> tuple[list[Config], Points]:
         good = np.flatnonzero(self._history.feasible)
@@ -273,12 +277,7 @@ class EvolutionarySearch:
 
     def offer(self, candidates: Sequence[Candidate]) -> None:
         """Let feasible candidates wait to be chosen; of many the newest stay."""
-        for candidate in candidates:
-            key = self.space.key(candidate.config)
-            if not self.is_known(key):
-                self._pool.setdefault(key, candidate)
-        for key in list(self._pool)[: max(0, len(self._pool) - POOL)]:
-            del self._pool[key]
+        self._waiting.add([c for c in candidates if not self.is_known(self.space.key(c.config))])
 
     def best(
         self, candidates: Sequence[Candidate], count: int, rng: np.random.Generator
@@ -303,29 +302,33 @@ class EvolutionarySearch:
 
     def chosen(self) -> Candidate | None:
         """The waiting candidate to train next; None where none waits."""
-        waiting = list(self._pool.values())
+        if (planned := self._waiting.planned) is not None:
+            return planned
+        waiting = self._waiting.candidates
         if not waiting or not self.learns:
             return waiting[0] if waiting else None
         rng = np.random.default_rng([self.seed, self._chosen, 2])
         share = RANDOM_LATER if self._history.trained >= INITIAL else RANDOM_AT_FIRST
         if rng.random() < share:
             return waiting[rng.integers(len(waiting))]
-        return self.best(waiting, 1, rng)[0]
+        count = max(1, self._history.trained // TRAINED_PER_CHOICE)
+        self._waiting.plan(self.best(waiting, count, rng))
+        return self._waiting.planned
 
     def _score_waiting(self) -> None:
         """Compute the zero-shot scores of those waiting candidates that are most worth it."""
         if self.scores is None:
             return
         rng = np.random.default_rng([self.seed, self._draws, 1])
-        unscored = [c for c in self._pool.values() if not c.scores]
+        unscored = [c for c in self._waiting.candidates if not c.scores]
         for candidate in self.best(unscored, SCORED, rng):
-            scored = replace(candidate, scores=_floats(self.scores(candidate.config)))
-            self._pool[self.space.key(candidate.config)] = scored
+            scores = _floats(self.scores(candidate.config))
+            self._waiting.replace(replace(candidate, scores=scores))
 
     def admit(self, candidate: Candidate) -> Config:
         """Make a candidate pending and return its config."""
         key = self.space.key(candidate.config)
-        self._pool.pop(key, None)
+        self._waiting.discard(key)
         self._pending[key] = candidate
         self._chosen += 1
         return candidate.config
@@ -335,7 +338,7 @@ class EvolutionarySearch:
     @property
     def waiting(self) -> int:
         """How many candidates wait to be chosen."""
-        return len(self._pool)
+        return len(self._waiting)
 
     @property
     def has_pending(self) -> bool:
@@ -360,7 +363,7 @@ class EvolutionarySearch:
             "chosen": self._chosen,
             "observed": [asdict(o) for o in self.observations],
             "pending": [c.plain() for c in self._pending.values()],
-            "pool": [c.plain() for c in self._pool.values()],
+            "waiting": self._waiting.state_dict(),
             "costed": self._costed.state_dict(),
         }
 
@@ -376,7 +379,7 @@ class EvolutionarySearch:
             curve = {int(epoch): values for epoch, values in fields["curve"].items()}
             self._history.add(key(fields["config"]), Observation(**{**fields, "curve": curve}))
         self._pending = {key(c["config"]): Candidate(**c) for c in state["pending"]}
-        self._pool = {key(c["config"]): Candidate(**c) for c in state["pool"]}
+        self._waiting.load_state_dict(state["waiting"])
         self._costed.load_state_dict(state["costed"])
 
 

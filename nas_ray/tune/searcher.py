@@ -1,6 +1,7 @@
 """`CascadeSearch`: the evolution and its pre-filter as a Ray Tune searcher."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ class CascadeSearch(Searcher):
     """Suggests what an earlier run left unfinished, then the baseline, then bred networks.
 
     Thousands of candidates are screened by cost and zero-shot score in Ray tasks while trials
-    train; only survivors are suggested. At most `max_concurrent` trials are live: with one, the
-    same seed suggests the same networks. Give the same `archive` to a `CascadeScheduler`.
+    train; only survivors are suggested. At most `max_concurrent` trials are live. With one, the
+    same seed suggests the same networks: candidates are then screened between trials, since what is
+    found beside one would depend on which of the two is over first. Give the same `archive` to a
+    `CascadeScheduler`.
     """
 
     def __init__(
@@ -42,7 +45,9 @@ class CascadeSearch(Searcher):
         self._max_concurrent = max_concurrent
         self._train_baseline = train_baseline
         self._screen = screen or Screen()
-        self._screening = Screening(archive.search, self._screen, max_concurrent)
+        self._alone = max_concurrent == 1
+        tasks = (os.cpu_count() or 1) if self._alone else max_concurrent
+        self._screening = Screening(archive.search, self._screen, tasks)
         self._live: set[str] = set()
         self._unused: dict[str, None] = {}
 
@@ -81,7 +86,8 @@ class CascadeSearch(Searcher):
         )
         if started is None:
             return str(Searcher.FINISHED) if self._is_over() else None
-        self._begin_when_low()
+        if not self._alone:
+            self._begin_when_low()
         self._archive.bind(trial_id, started.number)
         self._live.add(trial_id)
         return {**self._unused, **started.config, RESUME_FROM: self._absolute(started.checkpoint)}
@@ -115,6 +121,8 @@ class CascadeSearch(Searcher):
         if self._archive.started >= self._trials:
             return None
         self._begin_when_low()
+        while self._alone and self._screening.under_way and not self._archive.interrupted:
+            self._take(self._screening.advance(timeout_s=1.0))
         while (started := self._archive.start_next()) is None:
             if self._live or self._is_over():
                 return None
