@@ -13,7 +13,7 @@ from nas_ray import Categorical, Constraint, EvolutionarySearch, Objective, Ordi
 from nas_ray import SearchSpace as Space
 from nas_ray.errors import TraceError
 from nas_ray.evolution.proposal import POPULATION, best_first, propose
-from nas_ray.evolution.search import BATCH, INITIAL
+from nas_ray.evolution.search import BATCH, INITIAL, TRAINED_PER_CHOICE
 from nas_ray.evolution.waiting import POOL
 from nas_ray.pareto import hypervolume
 
@@ -287,3 +287,54 @@ def test_in_sixty_networks_the_surrogate_finds_a_better_front_than_evolution_alo
     bred = [found(False, seed) for seed in range(5)]
     assert np.median(learned) > np.median(bred)
     assert min(learned) > np.median(bred)
+
+
+# Several choices at once
+
+
+def many(search: EvolutionarySearch, count: int) -> EvolutionarySearch:
+    """Tell `count` different networks."""
+    rng = np.random.default_rng(3)
+    told: set[str] = set()
+    while len(told) < count:
+        config = search.space.sample(rng)
+        if (key := search.space.key(config)) not in told:
+            told.add(key)
+            search.tell(config, measured(config))
+    return search
+
+
+def drawn_for(search: EvolutionarySearch, count: int) -> list[int]:
+    """How often candidates had been drawn at each of `count` answers."""
+    draws = []
+    for config in islice(proposals(search), count):
+        assert config not in [o.config for o in search.observations]
+        draws.append(search.draws)
+    return draws
+
+
+def test_up_to_a_thousand_trained_networks_every_answer_is_thought_over():
+    assert drawn_for(many(make(layers()), 999 - 3), 3) == [1, 2, 3]
+
+
+def test_of_more_networks_several_answers_are_planned_at_once():
+    draws = drawn_for(many(make(layers()), 3 * TRAINED_PER_CHOICE), 7)
+    assert draws == [1, 1, 1, 2, 2, 2, 3]
+
+
+def test_restored_in_the_middle_of_a_plan_it_goes_on_with_it():
+    search = many(make(layers()), 3 * TRAINED_PER_CHOICE)
+    list(islice(proposals(search), 2))
+    restored = make(layers())
+    restored.load_state_dict(json.loads(json.dumps(search.state_dict())))
+    for config in list(search._pending.values()):
+        for one in (search, restored):
+            one.tell(config.config, measured(config.config))
+    assert list(islice(proposals(restored), 4)) == list(islice(proposals(search), 4))
+
+
+def test_a_plan_spreads_over_the_front():
+    search = many(make(layers()), 3 * TRAINED_PER_CHOICE)
+    planned = [search.ask() for _ in range(3)]
+    points = {(round(accuracy(c), 3), latency(c)["latency_ms"]) for c in planned}
+    assert len(points) == 3
