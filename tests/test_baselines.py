@@ -1,14 +1,13 @@
 """Every search method by one contract, and each baseline by a law or two of its own."""
 
-import json
 import math
 from itertools import islice
 
 import numpy as np
 import pytest
+from toy_spaces import accuracy_of, conditional, dials, measured, twelve
 
-from nas_ray import Categorical, Channels, Constraint, EvolutionarySearch, Objective, Ordinal
-from nas_ray import SearchSpace as Space
+from nas_ray import Constraint, EvolutionarySearch, Objective
 from nas_ray.errors import InfeasibleError, SearchError, SpaceError, TraceError
 from nas_ray.evolution.baselines import (
     LocalSearch,
@@ -35,36 +34,6 @@ EVERY = pytest.mark.parametrize(
 )
 
 
-def twelve() -> Space:
-    return Space(
-        name="twelve",
-        choices={
-            "depth": Ordinal(1, 2, 3),
-            "block": Categorical("ibn", "fused_ibn"),
-            "kernel": Ordinal(3, 5),
-        },
-    )
-
-
-def dials(count: int = 8) -> Space:
-    """Eleven steps for each of `count` dials."""
-    return Space(name="dials", choices={f"dial{n}": Ordinal(*range(11)) for n in range(count)})
-
-
-def conditional() -> Space:
-    """66 networks: 2 without a stage, and 2 depths x (1 conv + 3 ibn) x 4 widths x 2 sizes."""
-    return Space(
-        name="conditional",
-        choices={
-            "depth": Ordinal(0, 1, 2),
-            "block": Categorical("conv", "ibn", when={"depth": (1, 2)}),
-            "expansion": Ordinal(2, 4, 6, when={"block": ("ibn",)}),
-            "channels": Channels(16, 64, multiple=16, when={"depth": (1, 2)}),
-            "resolution": Ordinal(32, 48),
-        },
-    )
-
-
 def twelve_costs(config) -> dict[str, float]:
     """Every network has another cost, from 1.5 (depth 1, ibn, kernel 3) to 11."""
     fused = config["block"] == "fused_ibn"
@@ -79,15 +48,6 @@ def dial_costs(config) -> dict[str, float]:
 
 def no_costs(config) -> dict[str, float]:
     return {"latency_ms": 1.0, "macs": 1.0}
-
-
-def accuracy_of(config) -> float:
-    """A number in [0, 1) that only the config decides, and that is no function of its cost."""
-    return float(np.random.default_rng(list(json.dumps(config).encode())).random())
-
-
-def measured(config) -> dict[str, float]:
-    return {"accuracy": accuracy_of(config)}
 
 
 def make(method, space, costs=no_costs, **settings):

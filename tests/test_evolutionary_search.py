@@ -9,8 +9,9 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from toy_spaces import accuracy_of, conditional, dial_latency, dials, measured, twelve
 
-from nas_ray import Categorical, Channels, Constraint, EvolutionarySearch, Objective, Ordinal
+from nas_ray import Constraint, EvolutionarySearch, Objective
 from nas_ray import SearchSpace as Space
 from nas_ray.errors import InfeasibleError, SearchError, SpaceError, TraceError
 from nas_ray.pareto import hypervolume
@@ -18,53 +19,10 @@ from nas_ray.pareto import hypervolume
 ACCURACY, LATENCY = Objective("accuracy", "max"), Objective("latency_ms", "min")
 
 
-def twelve() -> Space:
-    return Space(
-        name="twelve",
-        choices={
-            "depth": Ordinal(1, 2, 3),
-            "block": Categorical("ibn", "fused_ibn"),
-            "kernel": Ordinal(3, 5),
-        },
-    )
-
-
-def dials(count: int = 8) -> Space:
-    """Eleven steps for each of `count` dials."""
-    return Space(name="dials", choices={f"dial{n}": Ordinal(*range(11)) for n in range(count)})
-
-
-def conditional() -> Space:
-    """Count by hand: 2 without a stage, and 2 depths x (1 conv + 3 ibn) x 4 widths x 2 sizes."""
-    return Space(
-        name="conditional",
-        choices={
-            "depth": Ordinal(0, 1, 2),
-            "block": Categorical("conv", "ibn", when={"depth": (1, 2)}),
-            "expansion": Ordinal(2, 4, 6, when={"block": ("ibn",)}),
-            "channels": Channels(16, 64, multiple=16, when={"depth": (1, 2)}),
-            "resolution": Ordinal(32, 48),
-        },
-    )
-
-
 def twelve_costs(config) -> dict[str, float]:
     """Latencies from 1.5 ms (depth 1, ibn, kernel 3) to 11 ms, every one another."""
     fused = config["block"] == "fused_ibn"
     return {"latency_ms": config["depth"] * 1.5 * (2 if fused else 1) + (config["kernel"] - 3)}
-
-
-def dial_costs(config) -> dict[str, float]:
-    return {"latency_ms": float(sum(config.values()))}
-
-
-def accuracy_of(config) -> float:
-    """A number in [0, 1) that only the config decides, and that is no function of its cost."""
-    return float(np.random.default_rng(list(json.dumps(config).encode())).random())
-
-
-def measured(config) -> dict[str, float]:
-    return {"accuracy": accuracy_of(config)}
 
 
 def make(space: Space, costs, **settings) -> EvolutionarySearch:
@@ -118,11 +76,11 @@ def round_trip(state):
     ids=["hard_upper", "lower", "narrow", "with_one_known_only_later"],
 )
 def test_nothing_that_its_costs_forbid_is_ever_proposed(constraints, pending):
-    search = make(dials(), dial_costs, constraints=constraints)
+    search = make(dials(), dial_latency, constraints=constraints)
     on_costs = constraints[0]
     asked = list(islice(proposals(search, pending=pending), 50))
     assert len(asked) == 50
-    assert [c for c in asked if on_costs.violation(dial_costs(c)["latency_ms"]) > 0] == []
+    assert [c for c in asked if on_costs.violation(dial_latency(c)["latency_ms"]) > 0] == []
 
 
 @pytest.mark.parametrize("pending", [1, 100])
@@ -140,7 +98,7 @@ def test_every_network_is_asked_for_once_and_then_the_search_is_over(space, cost
 
 
 def test_no_network_is_asked_for_twice_in_a_space_too_large_to_walk():
-    search = make(dials(), dial_costs)
+    search = make(dials(), dial_latency)
     asked = keys(search, islice(proposals(search, pending=16), 150))
     assert len(set(asked)) == 150
 
@@ -295,7 +253,7 @@ def test_nothing_told_is_an_empty_front():
 @pytest.mark.parametrize("seed", range(5))
 def test_the_order_in_which_pending_networks_are_told_does_not_change_the_front(seed):
     def front(order):
-        search = make(dials(), dial_costs)
+        search = make(dials(), dial_latency)
         asked = [search.ask() for _ in range(24)]
         for index in order:
             search.tell(asked[index], measured(asked[index]))
@@ -324,7 +282,7 @@ def test_costs_known_from_before_need_not_be_told():
 # Determinism and state
 
 
-@pytest.mark.parametrize("costs", [dial_costs, None], ids=["costs", "no_costs"])
+@pytest.mark.parametrize("costs", [dial_latency, None], ids=["costs", "no_costs"])
 def test_one_seed_gives_the_same_proposals_and_another_seed_others(costs):
     def run(seed):
         search = make(dials(), costs, objectives=[ACCURACY], seed=seed)
@@ -336,7 +294,7 @@ def test_one_seed_gives_the_same_proposals_and_another_seed_others(costs):
 
 def test_maximising_is_minimising_the_mirrored_value():
     def run(objective, sign):
-        search = make(dials(), dial_costs, objectives=[objective, LATENCY])
+        search = make(dials(), dial_latency, objectives=[objective, LATENCY])
         evaluate = lambda config: {objective.metric: sign * accuracy_of(config)}  # noqa: E731
         return list(islice(proposals(search, evaluate, pending=3), 80))
 
@@ -349,8 +307,8 @@ def test_maximising_is_minimising_the_mirrored_value():
     ("costs", "constraints"),
     [
         (None, []),
-        (dial_costs, []),
-        (dial_costs, [Constraint("latency_ms", upper=20)]),
+        (dial_latency, []),
+        (dial_latency, [Constraint("latency_ms", upper=20)]),
     ],
     ids=["no_costs", "costs", "constrained"],
 )
@@ -409,7 +367,7 @@ def test_the_state_of_another_space_is_refused():
     search = make(twelve(), twelve_costs)
     search.ask()
     with pytest.raises(SpaceError, match="space 'dials' has no choice 'depth'"):
-        make(dials(), dial_costs).load_state_dict(search.state_dict())
+        make(dials(), dial_latency).load_state_dict(search.state_dict())
 
 
 def test_skipping_draws_is_drawing_without_looking():
@@ -429,7 +387,7 @@ def test_candidates_are_not_pending_until_they_are_asked_for():
 
 def test_a_check_before_the_search_does_not_change_its_proposals():
     checked, plain = (
-        make(dials(), dial_costs, constraints=[Constraint("latency_ms", upper=20, lower=1)])
+        make(dials(), dial_latency, constraints=[Constraint("latency_ms", upper=20, lower=1)])
         for _ in range(2)
     )
     checked.check_feasible()
@@ -520,7 +478,7 @@ def test_bounds_out_of_reach_name_the_best_value_there_is_before_anything_is_tol
 
 def test_a_bound_out_of_reach_in_a_space_too_large_to_walk_ends_with_the_nearest_of_those_tried():
     """Random sums of eight dials hardly fall below 15; bred towards the bound they come to 0."""
-    search = make(dials(), dial_costs, constraints=[Constraint("latency_ms", upper=-1)])
+    search = make(dials(), dial_latency, constraints=[Constraint("latency_ms", upper=-1)])
     with pytest.raises(InfeasibleError, match=r"latency_ms = 0\. Loosen the bound"):
         search.ask()
 

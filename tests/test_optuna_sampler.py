@@ -11,11 +11,10 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.storages import InMemoryStorage
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
 from optuna.trial import TrialState
+from toy_spaces import conditional, dial_latency, dials, twelve
 
 from nas_ray import (
     CascadeSampler,
-    Categorical,
-    Channels,
     Constraint,
     EvolutionarySearch,
     Objective,
@@ -33,39 +32,6 @@ DIRECTION = {"max": "maximize", "min": "minimize"}
 @pytest.fixture(autouse=True)
 def _quiet():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-def twelve() -> Space:
-    return Space(
-        name="twelve",
-        choices={
-            "depth": Ordinal(1, 2, 3),
-            "block": Categorical("ibn", "fused_ibn"),
-            "kernel": Ordinal(3, 5),
-        },
-    )
-
-
-def conditional() -> Space:
-    """66 networks; see `test_space`."""
-    return Space(
-        name="conditional",
-        choices={
-            "depth": Ordinal(0, 1, 2),
-            "block": Categorical("conv", "ibn", when={"depth": (1, 2)}),
-            "expansion": Ordinal(2, 4, 6, when={"block": ("ibn",)}),
-            "channels": Channels(16, 64, multiple=16, when={"depth": (1, 2)}),
-            "resolution": Ordinal(32, 48),
-        },
-    )
-
-
-def dials() -> Space:
-    return Space(name="dials", choices={f"dial{n}": Ordinal(*range(11)) for n in range(6)})
-
-
-def dial_costs(config) -> dict[str, float]:
-    return {"latency_ms": float(sum(config.values()))}
 
 
 def number_of(config, salt=0) -> float:
@@ -107,11 +73,11 @@ def keys(study, space) -> list[str]:
 @pytest.mark.parametrize("objectives", [OBJECTIVES[:n] for n in (1, 2, 3)], ids=len)
 @pytest.mark.parametrize(
     ("costs", "constraints"),
-    [(None, []), (dial_costs, [Constraint("latency_ms", upper=20)])],
+    [(None, []), (dial_latency, [Constraint("latency_ms", upper=20)])],
     ids=["free", "constrained"],
 )
 def test_one_after_another_it_proposes_what_the_search_does(objectives, costs, constraints):
-    space = dials()
+    space = dials(6)
     settings = {"costs": costs, "constraints": constraints, "seed": 3}
     study = make(space, objectives, **settings)
     run(study, space, 25, objectives)
@@ -125,7 +91,7 @@ def test_one_after_another_it_proposes_what_the_search_does(objectives, costs, c
 
 
 def test_failures_and_pruned_trials_are_told_as_what_they_are():
-    space = dials()
+    space = dials(6)
     study = make(space)
     search = EvolutionarySearch(space, objectives=[ACCURACY])
 
@@ -214,21 +180,21 @@ def test_an_objective_that_leaves_out_an_option_is_told_so():
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_nothing_infeasible_and_nothing_twice_is_proposed(jobs):
-    space = dials()
+    space = dials(6)
     bound = Constraint("latency_ms", upper=15)
-    study = make(space, costs=dial_costs, constraints=[bound])
+    study = make(space, costs=dial_latency, constraints=[bound])
     run(study, space, 40, n_jobs=jobs)
     assert len(set(keys(study, space))) == 40
-    assert max(dial_costs(c)["latency_ms"] for c in configs(study, space)) <= 15
+    assert max(dial_latency(c)["latency_ms"] for c in configs(study, space)) <= 15
     assert [t.constraints for t in study.trials] == [
-        {"latency_ms <= 15": dial_costs(c)["latency_ms"] - 15} for c in configs(study, space)
+        {"latency_ms <= 15": dial_latency(c)["latency_ms"] - 15} for c in configs(study, space)
     ]
 
 
 def test_a_bound_that_nothing_meets_ends_with_the_nearest():
-    study = make(dials(), costs=dial_costs, constraints=[Constraint("latency_ms", upper=-1)])
+    study = make(dials(6), costs=dial_latency, constraints=[Constraint("latency_ms", upper=-1)])
     with pytest.raises(InfeasibleError, match="latency_ms = 0"):
-        run(study, dials(), 3)
+        run(study, dials(6), 3)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -304,8 +270,8 @@ def test_trials_of_another_sampler_teach_too():
 
 def test_two_samplers_of_one_seed_share_a_study_without_repeating_each_other(tmp_path):
     """As two processes would: each has a sampler of its own, and only the storage is shared."""
-    space, url = dials(), f"sqlite:///{tmp_path}/study.db"
-    studies = [make(space, storage=url, name="s", costs=dial_costs) for _ in range(2)]
+    space, url = dials(6), f"sqlite:///{tmp_path}/study.db"
+    studies = [make(space, storage=url, name="s", costs=dial_latency) for _ in range(2)]
     begin = threading.Barrier(2)
 
     def work(study):

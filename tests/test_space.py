@@ -4,23 +4,10 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from toy_spaces import conditional
 
 from nas_ray import Categorical, Channels, Ordinal, SearchSpace
 from nas_ray.errors import NasRayError, SpaceError
-
-
-def conditional() -> SearchSpace:
-    """Make a stage that may be empty, its block, and the expansion that only an IBN has."""
-    return SearchSpace(
-        name="conditional",
-        choices={
-            "depth": Ordinal(0, 1, 2),
-            "block": Categorical("conv", "ibn", when={"depth": (1, 2)}),
-            "expansion": Ordinal(2, 4, 6, when={"block": ("ibn",)}),
-            "channels": Channels(16, 64, multiple=16, when={"depth": (1, 2)}),
-            "resolution": Ordinal(32, 48),
-        },
-    )
 
 
 def random_space(seed: int) -> SearchSpace:

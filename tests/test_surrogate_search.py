@@ -8,8 +8,9 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
+from toy_spaces import twelve
 
-from nas_ray import Categorical, Constraint, EvolutionarySearch, Objective, Ordinal
+from nas_ray import Categorical, Constraint, EvolutionarySearch, Objective
 from nas_ray import SearchSpace as Space
 from nas_ray.errors import TraceError
 from nas_ray.evolution.proposal import POPULATION, best_first, propose
@@ -25,18 +26,6 @@ def layers(count: int = 6) -> Space:
     """One of four kinds for each of `count` layers."""
     choices = {f"layer{n}": Categorical(*LETTERS) for n in range(count)}
     return Space(name="layers", choices=choices)
-
-
-def twelve() -> Space:
-    """3 x 2 x 2 networks."""
-    return Space(
-        name="twelve",
-        choices={
-            "depth": Ordinal(1, 2, 3),
-            "block": Categorical("ibn", "fused_ibn"),
-            "kernel": Ordinal(3, 5),
-        },
-    )
 
 
 def kinds(config) -> list[int]:
