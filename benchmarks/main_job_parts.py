@@ -109,7 +109,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--plot", type=Path, help="draw hypervolume over trials and time here")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.storage and options.storage.exists() and any(options.storage.iterdir()):
+        parser.error(f"--storage must be a new folder, but {options.storage} is not empty.")
+    return options
 
 
 def _cascade(job: Job, seed: int, folder: Path, **parts: Any) -> None:
@@ -202,7 +205,7 @@ def _table(
     runs: Mapping[str, list[list[Finished]]],
     options: argparse.Namespace,
 ) -> Table:
-    marks = [options.trials // 4, options.trials // 2, options.trials]
+    marks = [-(-options.trials // 4), -(-options.trials // 2), options.trials]
     # The same time for all: when the fastest search was over.
     seconds = min(run[-1][0] for of_method in shares.values() for run in of_method)
     table = Table(

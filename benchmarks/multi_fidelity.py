@@ -50,7 +50,6 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"  # matrices are small, every process has a core to itself
     if not (options.data / "nasbench201.csv.gz").is_file():
         print(f"Skipped: no nasbench201.csv.gz in {options.data}. Name the folder by --data.")
         return

@@ -31,14 +31,15 @@ Rows = list[int]
 def main() -> None:
     """Run what was asked for, print a table a task, and with --json one JSON object."""
     options = _options()
-    # Matrices are small and every process has a core to itself.
-    os.environ["OMP_NUM_THREADS"] = "1"
     if not (options.data / "nasbench201.csv.gz").is_file():
         print(f"Skipped: no nasbench201.csv.gz in {options.data}. Name the folder by --data.")
         return
     groups = [g for g in tasks(options.data) if options.tasks in g[0].name]
     # "cifar100" alone is a task of that name, not all that begin with it.
     groups = [g for g in groups if g[0].name == options.tasks] or groups
+    if not groups:
+        print(f"No task has {options.tasks!r} in its name; see benchmarks/searching/suite.py.")
+        return
     console = Console(width=120)
     found: dict[str, Any] = {}
     shares: dict[str, dict[str, list[list[float]]]] = {}
@@ -50,10 +51,10 @@ def main() -> None:
         console.print(f"{time.monotonic() - begun:.0f} s\n")
         if isinstance(group[0], Front) and options.plot:
             shares[group[0].name] = _curves(group[0], runs)
-    if options.plot:
-        plot(shares, options.plot)
     if options.json:
         print(json.dumps({"seeds": options.seeds, "workers": options.workers, "tasks": found}))
+    if shares:
+        plot(shares, options.plot)
 
 
 def _options() -> argparse.Namespace:

@@ -93,7 +93,7 @@ def state(archive: Archive) -> dict:
         "batches": archive.batches,
         "ready": archive.ready,
         "counts": (archive.started, archive.finished),
-        "search": {name: search[name] for name in ("draws", "observed")},
+        "search": {name: search[name] for name in ("draws", "chosen", "observed")},
         "pending": {archive.search.space.key(c["config"]): c for c in search["pending"]},
     }
 
@@ -456,3 +456,16 @@ def test_a_promotion_survives_a_crash(tmp_path, epochs):
         checkpoint=f"checkpoints/{number}/{epochs + 1}",
     )
     assert resumed.promote_one() == live.promote_one()
+
+
+def test_who_trained_on_after_it_lost_is_resumed_not_closed(tmp_path):
+    """In a run without a `CascadeScheduler` nobody is stopped, and the epochs go on."""
+    live = make(tmp_path)
+    a_batch(live, 4)
+    numbers = [live.start_next().number for _ in range(4)]
+    for epoch in (1, 2):
+        for number in numbers:
+            live.report(number, epoch, {"accuracy": 0.9 - number / 10}, f"c/{number}/{epoch}")
+    resumed = make(tmp_path)
+    assert [t.status for t in resumed.trials.values()] == ["running"] * 4
+    assert [resumed.resume_one().number for _ in range(4)] == numbers

@@ -40,6 +40,32 @@ def test_the_unfit_are_last_however_good_and_the_less_unfit_before_the_more():
     assert chosen([[5, 5]], points, 4, unfit=[100, 0, 0, 0.2]) == [1, 2, 3, 0]
 
 
+def drawn(*points, unfit=None) -> Draw:
+    unfit = [0.0] * len(points) if unfit is None else unfit
+    return Draw(points=np.array(points, dtype=float), unfit=np.array(unfit, dtype=float))
+
+
+def test_of_several_draws_the_mean_decides():
+    """The first is best by one draw and nothing by the others, the second good by all three."""
+    taken = np.array([[5.0]])
+    draws = [drawn([0], [3]), drawn([9], [3]), drawn([9], [3])]
+    # They gain (5 + 0 + 0) / 3 and 2; the first draw alone would have it the other way round.
+    assert choose(taken, draws, 1, np.random.default_rng(0)) == [1]
+    assert choose(taken, draws[:1], 1, np.random.default_rng(0)) == [0]
+
+
+def test_unfit_by_one_draw_of_three_is_a_third_as_unfit():
+    taken = np.array([[5.0]])
+    fit = drawn([4], [4], [4])
+    draws = [
+        drawn([4], [4], [4], unfit=[3, 0.8, 0.9]),
+        fit,
+        drawn([4], [4], [4], unfit=[0, 0.8, 0]),
+    ]
+    # 3 / 3, 1.6 / 3 and 0.9 / 3.
+    assert choose(taken, draws, 3, np.random.default_rng(0)) == [2, 1, 0]
+
+
 @pytest.mark.parametrize("objectives", [1, 2])
 @pytest.mark.parametrize("seed", range(6))
 def test_each_pick_is_the_one_after_which_the_hypervolume_is_largest(seed, objectives):

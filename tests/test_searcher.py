@@ -155,3 +155,14 @@ def test_a_scheduler_beside_another_searcher_says_what_to_give_it(tmp_path):
             nas_ray.CascadeSearch(nas_ray.Archive(evolution(), max_epochs=3), trials=2),
             nas_ray.CascadeScheduler(archive=archive),
         )
+
+
+def test_a_used_up_space_does_not_end_the_search_while_a_trial_may_yet_be_promoted(tmp_path):
+    archive = nas_ray.Archive(evolution(), max_epochs=3, patient=True)
+    searcher = nas_ray.CascadeSearch(archive, trials=9, screen=SMALL)
+    assert searcher.suggest("first")
+    archive.report(0, 1, {"accuracy": 0.5})
+    searcher._screening.exhausted = True
+    assert searcher.suggest("second") is None
+    searcher.on_trial_complete("first")
+    assert searcher.suggest("second") == "FINISHED"

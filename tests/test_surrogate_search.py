@@ -12,8 +12,9 @@ from toy_spaces import twelve
 
 from nas_ray import Categorical, Constraint, EvolutionarySearch, Objective
 from nas_ray import SearchSpace as Space
-from nas_ray.errors import TraceError
+from nas_ray.errors import SearchError, TraceError
 from nas_ray.evolution.proposal import POPULATION, best_first, propose
+from nas_ray.evolution.screen import Candidate
 from nas_ray.evolution.search import BATCH, INITIAL, TRAINED_PER_CHOICE
 from nas_ray.evolution.waiting import POOL
 from nas_ray.pareto import hypervolume
@@ -322,8 +323,79 @@ def test_restored_in_the_middle_of_a_plan_it_goes_on_with_it():
     assert list(islice(proposals(restored), 4)) == list(islice(proposals(search), 4))
 
 
-def test_a_plan_spreads_over_the_front():
-    search = many(make(layers()), 3 * TRAINED_PER_CHOICE)
-    planned = [search.ask() for _ in range(3)]
-    points = {(round(accuracy(c), 3), latency(c)["latency_ms"]) for c in planned}
-    assert len(points) == 3
+# What was told once
+
+
+def test_told_in_part_and_then_in_full_nothing_that_was_told_becomes_a_cost():
+    search = make()
+    config = search.ask()
+    search.tell_stopped(config, {"accuracy": 0.1}, {1: {"accuracy": 0.1}})
+    search.tell(config, {"accuracy": 0.5}, {1: {"accuracy": 0.1}, 3: {"accuracy": 0.5}})
+    (observation,) = search.observations
+    assert observation.costs == latency(config)
+    assert observation.metrics == {"accuracy": 0.5, **latency(config)}
+
+
+def test_an_epoch_that_was_not_finite_is_no_news_of_where_curves_end():
+    search = make(seed=3)
+    for config in islice(proposals(search), INITIAL):
+        curve = {1: {"accuracy": float("nan")}, 2: measured(config)}
+        search.tell(config, measured(config), curve)
+    search.tell_stopped(search.ask(), {"accuracy": 0.0}, {1: {"accuracy": 0.0}})
+    assert len(list(islice(proposals(search), 8))) == 8
+
+
+# Constraints on what is told
+
+
+def half_way(seed: int = 0, **settings) -> EvolutionarySearch:
+    """Twice as many told as the surrogate learns from first."""
+    search = make(seed=seed, **settings)
+    for _ in islice(proposals(search), 2 * INITIAL):
+        pass
+    return search
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bound_that_every_network_keeps_to_changes_nothing(seed):
+    """The side of a constraint without a bound is none, however good a network may be."""
+    free = half_way(seed, objectives=[ACCURACY])
+    bound = half_way(seed, objectives=[ACCURACY], constraints=[Constraint("accuracy", lower=-99)])
+    assert list(islice(proposals(bound), 20)) == list(islice(proposals(free), 20))
+
+
+def test_a_constraint_may_be_on_what_is_only_told():
+    energy = Constraint("energy_mj", upper=1.0)
+    with pytest.raises(SearchError, match="energy_mj"):
+        make(constraints=[energy]).ask()
+    search = make(constraints=[energy], told=["energy_mj"])
+    search.check_feasible()
+    for config in islice(proposals(search, lambda c: {**measured(c), **power(c)}), 60):
+        assert config
+    tried = [o.metrics["energy_mj"] <= 1 for o in search.observations]
+    assert sum(tried[30:]) > sum(tried[:INITIAL])
+    assert all(o.metrics["energy_mj"] <= 1 for o in search.front())
+
+
+def power(config) -> dict[str, float]:
+    """Two kinds of four in the first layer need too much."""
+    return {"energy_mj": float(kinds(config)[0])}
+
+
+def test_a_network_under_way_whose_costs_are_unknown_does_not_end_the_search():
+    search = half_way()
+    search.admit(Candidate(config=search.space.sample(np.random.default_rng(9))))
+    assert len(list(islice(proposals(search), 5))) == 5
+    early = make()
+    early.admit(Candidate(config=early.space.sample(np.random.default_rng(9))))
+    assert len(list(islice(proposals(early), 5))) == 5
+
+
+# Scores
+
+
+def test_without_a_surrogate_nothing_is_scored():
+    def never(config):
+        raise AssertionError(config)
+
+    assert make(surrogate=False, scores=never).ask()

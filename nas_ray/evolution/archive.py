@@ -61,7 +61,7 @@ class Archive:
         self.interrupted = False
         #: The error that ended the run: an unwritable record, or settings that cannot work.
         self.fault: NasRayError | None = None
-        #: How many trials were handed out since the pre-filter last let something through.
+        #: How many trials were handed out since the last pass of the pre-filter.
         self.started_since_batch = 0
         self._resumable: deque[Started] = deque()
         self._numbers: dict[str, int] = {}
@@ -273,7 +273,8 @@ class Archive:
             elif number >= 0:
                 self.trials[number] = self.trials[number].after(event)
                 self._replay_one(event, losing)
-        # A crash may have come between the report that lost and the end of the trial.
+        # A crash may have come between the report that lost and the end of the trial. Who reported
+        # again after it lost was not stopped: there is no scheduler.
         for number in losing:
             self.finish(number, "stopped")
         self._resumable.extend(
@@ -285,8 +286,10 @@ class Archive:
     def _replay_one(self, event: Mapping[str, Any], losing: dict[int, None]) -> None:
         """Let rungs and search know what happened to a trial; `losing` are to be stopped yet."""
         trial = self.trials[event["trial"]]
-        if event["event"] == "result" and not self._judge(trial, event["epoch"]):
-            losing[trial.number] = None
+        if event["event"] == "result":
+            losing.pop(trial.number, None)
+            if not self._judge(trial, event["epoch"]):
+                losing[trial.number] = None
         elif event["event"] == "end":
             losing.pop(trial.number, None)
             self._tell(trial)

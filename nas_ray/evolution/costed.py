@@ -9,7 +9,7 @@ import numpy as np
 from nas_ray.errors import InfeasibleError, SearchError, nearest
 from nas_ray.evolution.proposal import WALKABLE_SIZE
 from nas_ray.evolution.screen import Candidate, violation
-from nas_ray.objective import Constraint, Objective
+from nas_ray.objective import Constraint
 from nas_ray.pareto import Points
 from nas_ray.space import Config, SearchSpace
 
@@ -20,16 +20,19 @@ _FEW_FEASIBLE = 0.2
 
 
 class CostedCandidates:
-    """Infeasible networks of `space`: those nearest to the constraints, and in small spaces all."""
+    """Infeasible networks of `space`: those nearest to the constraints, and in small spaces all.
+
+    `known_later` are the names of what training tells; a constraint on one of them waits.
+    """
 
     def __init__(
         self,
         space: SearchSpace,
-        objectives: Sequence[Objective],
+        known_later: Sequence[str],
         constraints: Sequence[Constraint],
     ) -> None:
         self._space = space
-        self._known_later = [o.metric for o in objectives]
+        self._known_later = known_later
         self._constraints = tuple(constraints)
         self._infeasible: dict[str, None] = {}
         self._nearest: dict[str, Candidate] = {}
@@ -40,7 +43,7 @@ class CostedCandidates:
     def add(self, candidates: Sequence[Candidate]) -> None:
         """Remember what was costed.
 
-        Raises SearchError for a constraint on something that is neither a cost nor an objective.
+        Raises SearchError for a constraint on something that is no cost and is not known later.
         """
         for candidate in candidates:
             if candidate.costs and not self._built:

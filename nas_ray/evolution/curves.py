@@ -5,6 +5,7 @@ the networks trained in full did after the same epoch says where it would have e
 line through their values then and at the end, and how far they lie around it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,7 +56,7 @@ class Endings:
         pairs = [
             (o.curve[epoch][metric], o.metrics[metric])
             for o in self._finals
-            if metric in o.curve.get(epoch, {})
+            if math.isfinite(o.curve.get(epoch, {}).get(metric, math.nan))
         ]
         if len(pairs) < _ENOUGH:
             rise = float(np.mean([end - then for then, end in pairs])) if pairs else 0.0

@@ -3,6 +3,7 @@
 Notation: `q` candidates, `n` networks known or under way, `M` objectives; all minimised.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -107,11 +108,11 @@ class Outlook:
         if not metrics or self._history.trained < self._enough:
             return self._by_scores(candidates, metrics)
         front = self._history.front()
-        axes = self._axes(candidates, front)
+        axes = Axes(self._objectives, [*candidates, *(o.as_candidate() for o in front)])
         surrogate = self._learner.surrogate(metrics)
         taken = [_points_of(front, surrogate, metrics, axes)]
         # Where a stopped network is expected to end, another like it adds nothing new.
-        expected = [*self._pending, *filter(axes.has_place_for, surrogate.doubtful)]
+        expected = [*filter(axes.has_place_for, [*self._pending, *surrogate.doubtful])]
         if expected:
             means = _columns(surrogate.mean(expected), metrics)
             taken.append(axes.points(expected, means))
@@ -131,17 +132,12 @@ class Outlook:
     ) -> Array | float:
         return sum(_excess(bound, surrogate, metrics, drawn) for bound in self._constraints)
 
-    def _axes(self, candidates: Sequence[Candidate], known: Sequence[Observation]) -> Axes:
-        return Axes(
-            self._objectives, [*candidates, *self._pending, *(o.as_candidate() for o in known)]
-        )
-
     def _by_scores(
         self, candidates: Sequence[Candidate], metrics: Mapping[str, float]
     ) -> tuple[Points, list[Draw]]:
-        trained = [o for o in self._history.observations if not o.failed]
-        axes = self._axes(candidates, trained)
-        others = [*(o.as_candidate() for o in trained), *self._pending]
+        trained = [o.as_candidate() for o in self._history.observations if not o.failed]
+        axes = Axes(self._objectives, [*candidates, *trained])
+        others = [*trained, *filter(axes.has_place_for, self._pending)]
         ensemble = ensemble_scores([*others, *candidates])
         before, after = ensemble[: len(others)], ensemble[len(others) :]
         return (
@@ -180,5 +176,8 @@ def _excess(
     if metric not in metrics:
         return 0.0
     bounds = sorted(metrics[metric] * bound for bound in (constraint.lower, constraint.upper))
-    low, high = (surrogate.score_of(metric, bound) for bound in bounds)
+    # A side without a bound is out of reach, however far beyond the known a draw may be.
+    low, high = (
+        surrogate.score_of(metric, bound) if math.isfinite(bound) else bound for bound in bounds
+    )
     return np.maximum(drawn[metric] - high, 0) + np.maximum(low - drawn[metric], 0)

@@ -1,8 +1,6 @@
-"""Values by their ranks: the normal scores, on which every surrogate works.
+"""Values by their ranks: normal scores, for numbers of which only the order means something.
 
-Accuracies crowd near the best and have a long tail of networks that learned nothing. By rank, a
-network that learned nothing is one of many, not an outlier that decides the fit; and what a search
-needs is the order.
+A sum of log-ranks is such a number. Accuracies are not: see `winsorised`.
 """
 
 import numpy as np

@@ -44,7 +44,11 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Screen:
-    """How wide the funnel is: `pool` candidates costed, `scored` of them scored, `kept` trained."""
+    """How wide the funnel is: `pool` candidates costed, `scored` of them scored, `kept` trained.
+
+    With a surrogate all that were scored wait, and it chooses; a pass then comes for every
+    `kept // 2` trials. Without one the best `kept` by score wait, a `random_share` of them random.
+    """
 
     pool: int = 256
     scored: int = 48

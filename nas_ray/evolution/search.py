@@ -1,7 +1,8 @@
 """`EvolutionarySearch`: ask for the next network, tell what it did. Knows no Ray.
 
-State is plain JSON. Random numbers come from the seed, how many draws there were so far and how
-much is known, so a search restored from its state goes on exactly as it would have.
+State is plain JSON. Random numbers come from the seed, from how many draws and choices there were
+so far and from how much is known, so a search restored from its state goes on exactly as it would
+have.
 """
 
 import math
@@ -55,8 +56,10 @@ class EvolutionarySearch:
 
     Candidates are bred from the best that is known. Their costs are known before training and
     gate: `ask` never returns a config whose costs break a constraint. `scores`, if given, maps a
-    config to the zero-shot scores of its untrained network. With `surrogate`, a model learned from
-    what was told says which of the candidates to train; without it the first feasible one is.
+    config to the zero-shot scores of its untrained network. `told` are the quantities that `tell`
+    will report beside the objectives and costs, where a constraint is on one. With `surrogate`, a
+    model learned from what was told says which of the candidates to train; without it the first
+    feasible one is.
 
     Any number of asked configs may be pending; tells may come in any order. No network is returned
     twice.
@@ -70,6 +73,7 @@ class EvolutionarySearch:
         constraints: Sequence[Constraint] = (),
         costs: Costs = None,
         scores: Scores | None = None,
+        told: Sequence[str] = (),
         surrogate: bool = True,
         seed: int = 0,
     ) -> None:
@@ -89,7 +93,9 @@ class EvolutionarySearch:
         self._chosen = 0
         self._history = History(self.objectives, self.constraints)
         self._learner = Learner(space, self._history, seed)
-        self._costed = CostedCandidates(space, self.objectives, self.constraints)
+        self.told = tuple(told)
+        known_later = [*(o.metric for o in self.objectives), *self.told]
+        self._costed = CostedCandidates(space, known_later, self.constraints)
         self._pending: dict[str, Candidate] = {}
         self._waiting = Waiting(space.key)
 
@@ -128,6 +134,7 @@ class EvolutionarySearch:
             objectives=self.objectives,
             constraints=self.constraints,
             costs=self.costs,
+            told=self.told,
             surrogate=False,
             seed=self.seed,
         )
@@ -196,7 +203,8 @@ class EvolutionarySearch:
         """What a config costs that is told without being asked for."""
         known = self._history.get(self.space.key(config))
         if known is not None:
-            return known.as_candidate()
+            # Not what was told of it: as a cost, that would be a feature of this network alone.
+            return Candidate(config=known.config, costs=known.costs, scores=known.scores)
         (candidate,) = cost_candidates(self.space, self.costs, [self.space.canonical(config)])
         return candidate
 
@@ -317,7 +325,7 @@ class EvolutionarySearch:
 
     def _score_waiting(self) -> None:
         """Compute the zero-shot scores of those waiting candidates that are most worth it."""
-        if self.scores is None:
+        if self.scores is None or not self.learns:
             return
         rng = np.random.default_rng([self.seed, self._draws, 1])
         unscored = [c for c in self._waiting.candidates if not c.scores]

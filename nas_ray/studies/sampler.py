@@ -52,6 +52,7 @@ class CascadeSampler(BaseSampler):
             "constraints": tuple(constraints),
             "costs": costs,
             "scores": scores,
+            "told": [constraint.quantity for constraint in constraints],
             "surrogate": surrogate,
             "seed": seed,
         }

@@ -73,8 +73,9 @@ def _untrained(space: SearchSpace, config: Config, seed: int) -> tuple[nn.Module
 class Screening:
     """Passes of the pre-filter: draw, cost, gate, score, select. Nothing here blocks but `advance`.
 
-    What a pass selects depends on the seed, the number of draws and the archive when it began, not
-    on which task came back first. At most `max_tasks` run at once.
+    What a pass draws depends on the seed, the number of draws and the archive when it began; what
+    it scores, with a surrogate, on what is known once all are costed. Neither depends on which task
+    came back first. At most `max_tasks` run at once.
     """
 
     def __init__(self, search: EvolutionarySearch, screen: Screen, max_tasks: int) -> None:

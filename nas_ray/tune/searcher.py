@@ -12,7 +12,7 @@ from nas_ray.evolution.archive import Archive, Started
 from nas_ray.evolution.costing import cost_candidates
 from nas_ray.evolution.screen import Screen
 from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM, numbers_in
-from nas_ray.tune.screening import Screening
+from nas_ray.tune.screening import Pass, Screening
 
 
 class CascadeSearch(Searcher):
@@ -97,11 +97,12 @@ class CascadeSearch(Searcher):
             return True
         if self._archive.resumable:
             return False
-        if self._archive.started >= self._trials:
-            # Trials under way may yet bring a stopped one among the best of its rung.
-            return not self._live and not self._archive.has_promotable
         idle = not self._archive.ready and not self._screening.under_way
-        return idle and self._screening.exhausted
+        used_up = idle and self._screening.exhausted
+        if self._archive.started < self._trials and not used_up:
+            return False
+        # Trials under way may yet bring a stopped one among the best of its rung.
+        return not self._live and not self._archive.has_promotable
 
     def _first(self) -> Started | None:
         if self._archive.started or not self._train_baseline:
@@ -143,7 +144,7 @@ class CascadeSearch(Searcher):
         if low and self._archive.started < self._trials:
             self._screening.begin()
 
-    def _take(self, found: Any) -> None:
+    def _take(self, found: Pass | None) -> None:
         if found is not None:
             self._archive.add_batch(found.batch, found.survivors)
 
