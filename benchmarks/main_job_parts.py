@@ -88,7 +88,7 @@ def main() -> None:
         name: [_shares(run, reference, exact) for run in of_method]
         for name, of_method in runs.items()
     }
-    Console(width=110).print(_table(shares, runs, options))
+    Console(width=150).print(_table(shares, runs, options))
     if options.plot:
         parts_plot(shares, options.plot)
     if options.json:
