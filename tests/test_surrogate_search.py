@@ -345,6 +345,36 @@ def test_an_epoch_that_was_not_finite_is_no_news_of_where_curves_end():
     assert len(list(islice(proposals(search), 8))) == 8
 
 
+def test_costs_are_asked_for_once_a_network():
+    asked = []
+
+    def counted(config) -> dict[str, float]:
+        asked.append(config)
+        return latency(config)
+
+    search = make(costs=counted)
+    config = search.ask()
+    before = len(asked)
+    assert search.costs_of(config) == latency(config)
+    search.tell(config, measured(config))
+    assert search.costs_of(config) == latency(config)
+    assert len(asked) == before
+    other = next(
+        c for c in search.space.configs() if search.space.key(c) != search.space.key(config)
+    )
+    assert search.costs_of(other) == latency(other)
+    assert len(asked) == before + 1
+
+
+def test_a_released_network_may_be_asked_for_again():
+    search = make(twelve(), costs=None, objectives=[ACCURACY])
+    first = [search.ask() for _ in range(12)]
+    with pytest.raises(StopIteration):
+        search.ask()
+    search.release(first[3])
+    assert search.ask() == first[3]
+
+
 # Constraints on what is told
 
 

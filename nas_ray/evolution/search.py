@@ -183,7 +183,7 @@ class EvolutionarySearch:
         self, config: Mapping[str, Any], metrics: Mapping[str, float], curve: Curve, *, final: bool
     ) -> None:
         key = self.space.key(config)
-        known = self._pending.get(key) or self._costs_of(config)
+        known = self._known(config)
         merged = {**known.costs, **metrics}
         self._check_told(config, merged)
         self._pending.pop(key, None)
@@ -199,9 +199,12 @@ class EvolutionarySearch:
             ),
         )
 
-    def _costs_of(self, config: Mapping[str, Any]) -> Candidate:
-        """What a config costs that is told without being asked for."""
-        known = self._history.get(self.space.key(config))
+    def _known(self, config: Mapping[str, Any]) -> Candidate:
+        """What was known of a config before it was trained, whether it was asked for or not."""
+        key = self.space.key(config)
+        if key in self._pending:
+            return self._pending[key]
+        known = self._history.get(key)
         if known is not None:
             # Not what was told of it: as a cost, that would be a feature of this network alone.
             return Candidate(config=known.config, costs=known.costs, scores=known.scores)
@@ -218,6 +221,14 @@ class EvolutionarySearch:
                     f"{role} {name!r} must be finite, but got {metrics[name]} for "
                     f"{config}. Tell a failed evaluation with tell_failed(config)."
                 )
+
+    def costs_of(self, config: Mapping[str, Any]) -> Mapping[str, float]:
+        """What a config costs; estimated only where it is neither pending nor told."""
+        return self._known(config).costs
+
+    def release(self, config: Mapping[str, Any]) -> None:
+        """Let a pending config go untold: it may be asked for again."""
+        self._pending.pop(self.space.key(config), None)
 
     def _take(self, key: str, observation: Observation) -> None:
         self._waiting.discard(key)

@@ -13,7 +13,6 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nas_ray.errors import SearchError, SpaceError, nearest
-from nas_ray.evolution.costing import cost_candidates
 from nas_ray.evolution.screen import Candidate, violation
 from nas_ray.evolution.search import EvolutionarySearch
 from nas_ray.space import Config
@@ -32,7 +31,7 @@ class Following:
     def __init__(self, search: EvolutionarySearch) -> None:
         self.search = search
         self._told: set[int] = set()
-        self._pending: dict[int, str] = {}
+        self._pending: dict[int, Config] = {}
 
     # From the study
 
@@ -52,11 +51,12 @@ class Following:
         key = None if config is None else self.search.space.key(config)
         if key is not None and config is not None:
             self._admit(trial, config, key)
-        if self._pending.get(trial.number, key) != key:
-            self._release(self._pending.pop(trial.number))
+        before = self._pending.get(trial.number)
+        if before is not None and (key is None or self.search.space.key(before) != key):
+            self.search.release(self._pending.pop(trial.number))
         if not trial.state.is_finished():
-            if key is not None:
-                self._pending[trial.number] = key
+            if config is not None:
+                self._pending[trial.number] = config
             return
         if config is not None:
             self._tell(trial, config)
@@ -68,13 +68,8 @@ class Following:
         if not self.search.is_known(key):
             asked = trial.system_attrs.get(ASKED, {})
             known = asked.get("config") == config
-            costs = asked.get("costs", {}) if known else self._costed(config).costs
+            costs = asked.get("costs", {}) if known else self.search.costs_of(config)
             self.search.admit(Candidate(config=config, costs=costs))
-
-    def _costed(self, config: Config) -> Candidate:
-        # Not by the search, which counts what it is asked to cost.
-        (candidate,) = cost_candidates(self.search.space, self.search.costs, [config])
-        return candidate
 
     def config_of(self, trial: FrozenTrial) -> Config | None:
         """The network of a trial; None where the trial does not say enough to know it."""
@@ -133,14 +128,7 @@ class Following:
         if asked.get("config") == config:
             costs: Mapping[str, float] = asked["costs"]
             return costs
-        return self._costed(config).costs
-
-    def _release(self, key: str) -> None:
-        """Let a network be asked for again: its trial became another one's."""
-        state = self.search.state_dict()
-        space = self.search.space
-        state["pending"] = [c for c in state["pending"] if space.key(c["config"]) != key]
-        self.search.load_state_dict(state)
+        return self.search.costs_of(config)
 
     # To the study
 
@@ -155,7 +143,7 @@ class Following:
             config = self._completed(fixed) if fixed else self.search.ask()
             asked: dict[str, Any] = {
                 "config": config,
-                "costs": dict(self._costed(config).costs),
+                "costs": dict(self.search.costs_of(config)),
                 "draws": self.search.draws,
             }
             # Samplers have no public door to the attributes of a trial; Optuna's own use this one.
@@ -163,8 +151,8 @@ class Following:
             if fixed or not self._is_taken(study, trial.number, config):
                 break
             # Whoever sees the other one gives way: who asked first may not have seen it yet.
-            self._release(self.search.space.key(config))
-        self._pending[trial.number] = self.search.space.key(config)
+            self.search.release(config)
+        self._pending[trial.number] = config
         return asked
 
     def _is_taken(self, study: optuna.Study, number: int, config: Config) -> bool:
