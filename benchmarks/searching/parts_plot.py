@@ -32,7 +32,7 @@ def parts_plot(shares: Shares, to: Path) -> None:
     by_trials.set(
         yscale="log",
         xlabel="trials, of any length",
-        ylabel="hypervolume missing, share of all methods' front",
+        ylabel="hypervolume missing, as a share",
     )
     by_time.set(xlabel="wall time (s)")
     figure.legend(*by_trials.get_legend_handles_labels(), loc="outside lower center", ncols=3)
