@@ -27,7 +27,7 @@ def plot(shares: Shares, to: Path) -> None:
             axis.plot(queries, 1 - middle, label=method)
             axis.fill_between(queries, 1 - high, 1 - low, alpha=0.15)
         axis.set(title=task, yscale="log", xlabel="networks trained")
-    axes[0][0].set_ylabel("hypervolume missing, share of the exact front's")
+    axes[0][0].set_ylabel("hypervolume missing, as a share")
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     with mpl.rc_context({"svg.hashsalt": "nas_ray"}):
         figure.savefig(to, metadata={"Date": None})
