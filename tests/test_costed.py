@@ -27,7 +27,7 @@ def costing(a: int, latency_ms: float | None = None, error: str = "") -> Candida
 
 
 def remembering(space: SearchSpace, *candidates: Candidate) -> CostedCandidates:
-    costed = CostedCandidates(space, [ACCURACY], [BOUND])
+    costed = CostedCandidates(space, ["accuracy"], [BOUND])
     costed.add(candidates)
     return costed
 
@@ -74,7 +74,7 @@ def test_those_that_cannot_be_built_do_not_make_feasible_ones_few():
 
 
 def test_the_nearest_are_kept_over_many_rounds():
-    costed = CostedCandidates(LARGE, [ACCURACY], [BOUND])
+    costed = CostedCandidates(LARGE, ["accuracy"], [BOUND])
     for first in (200, 100, 11, 300):
         costed.add([costing(a) for a in range(first, first + 40)])
     assert [config["a"] for config in costed.parents()[0]] == list(range(11, 43))
@@ -100,13 +100,13 @@ def test_without_a_nearest_one_the_error_gives_the_reason(candidates, reason):
 
 
 def test_a_bound_on_what_nothing_reports_is_refused_at_the_first_costs():
-    costed = CostedCandidates(SMALL, [ACCURACY], [Constraint("latency", upper=1)])
+    costed = CostedCandidates(SMALL, ["accuracy"], [Constraint("latency", upper=1)])
     with pytest.raises(SearchError, match=r"`latency <= 1` is on 'latency'.*mean 'latency_ms'"):
         costed.add([costing(1)])
 
 
 def test_a_bound_on_an_objective_waits_for_training():
-    costed = CostedCandidates(SMALL, [ACCURACY], [Constraint("accuracy", lower=0.5)])
+    costed = CostedCandidates(SMALL, ["accuracy"], [Constraint("accuracy", lower=0.5)])
     costed.add([costing(30)])
     assert known(costed, SMALL, range(50)) == []
 
@@ -114,7 +114,7 @@ def test_a_bound_on_an_objective_waits_for_training():
 @pytest.mark.parametrize("space", [SMALL, LARGE], ids=["small", "large"])
 def test_restored_from_json_it_is_the_same(space):
     costed = remembering(space, *map(costing, range(8, 50)), costing(3, error="no kernel fits"))
-    restored = CostedCandidates(space, [ACCURACY], [BOUND])
+    restored = CostedCandidates(space, ["accuracy"], [BOUND])
     restored.load_state_dict(json.loads(json.dumps(costed.state_dict())))
     assert restored.state_dict() == costed.state_dict()
     assert known(restored, space, range(50)) == known(costed, space, range(50))
