@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from nas_ray import Constraint, Objective, Ordinal, SearchSpace
+from nas_ray import Constraint, Ordinal, SearchSpace
 from nas_ray.errors import SearchError
 from nas_ray.evolution.costed import CostedCandidates
 from nas_ray.evolution.screen import Candidate
 
-ACCURACY, BOUND = Objective("accuracy", "max"), Constraint("latency_ms", upper=10)
+BOUND = Constraint("latency_ms", upper=10)
 
 
 def line(steps: int) -> SearchSpace:
