@@ -46,6 +46,7 @@ class CascadeSearch(Searcher):
         self._train_baseline = train_baseline
         self._screen = screen or Screen()
         self._alone = max_concurrent == 1
+        # Between trials every CPU is free.
         tasks = (os.cpu_count() or 1) if self._alone else max_concurrent
         self._screening = Screening(archive.search, self._screen, tasks)
         self._live: set[str] = set()
