@@ -30,9 +30,12 @@ from scoring.tables import Benchmark, nas_bench_201, nas_bench_macro
 
 from nas_ray import zero_shot
 
-#: What `--all` computes: the default scores, and those that need no further pass.
-SHARED = (*zero_shot.DEFAULT_SCORES, "complexity", "depth", "naswot", "progressivity")
-WRITTEN = (*zero_shot.DEFAULT_SCORES, "complexity", "depth")
+#: What `--all` computes: the default scores, those that need no further pass, and descriptors.
+SHARED = (
+    *(*zero_shot.DEFAULT_SCORES, "complexity", "depth", "naswot", "progressivity"),
+    *zero_shot.DESCRIPTORS,
+)
+WRITTEN = (*zero_shot.DEFAULT_SCORES, "complexity", "depth", *zero_shot.DESCRIPTORS)
 #: What does not depend on the initial weights.
 FIXED = ("zen", "complexity", "depth", "effective_macs")
 TIMED = 15

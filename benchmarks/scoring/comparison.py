@@ -82,7 +82,8 @@ def best_sums(
     """
     accuracy, flops = next(iter(benchmark.accuracies.values()))[chosen], benchmark.flops[chosen]
     rows = [scores[benchmark.classes[m]] for m in chosen]
-    logs = {name: zero_shot.log_rank([{name: row[name]} for row in rows]) for name in rows[0]}
+    names = [name for name in rows[0] if name in zero_shot.SCORES]
+    logs = {name: zero_shot.log_rank([{name: row[name]} for row in rows]) for name in names}
     sums = {
         members: asdict(figures(np.sum([logs[name] for name in members], 0), accuracy, flops))
         for size in range(1, 7)

@@ -34,7 +34,7 @@ def scored(
     missing = [n for n in dict.fromkeys(networks) if not kept.get(n, {}).keys() >= set(names)]
     folder.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["network", *zero_shot.SCORES])
+        writer = csv.DictWriter(file, ["network", *zero_shot.SCORES, *zero_shot.DESCRIPTORS])
         if file.tell() == 0:
             writer.writeheader()
         for network in track(missing, f"{benchmark.name}, initialisation {seed}"):
@@ -84,10 +84,11 @@ def _made(benchmark: Benchmark, network: str, seed: int) -> tuple[torch.nn.Modul
 
 def _score(benchmark: Benchmark, network: str, names: Iterable[str], seed: int) -> Scores:
     passes = zero_shot.Passes(*_made(benchmark, network, seed))
+    known = {**zero_shot.SCORES, **zero_shot.DESCRIPTORS}
     result = {}
     for name in names:
         try:
-            result[name] = zero_shot.SCORES[name](passes)
+            result[name] = known[name](passes)
         except ScoreError:
             result[name] = math.nan
     return result

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray import Categorical, SearchSpace
-from nas_ray.zero_shot import DEFAULT_SCORES
+from nas_ray.zero_shot import DEFAULT_SCORES, DESCRIPTORS
 
 Array = NDArray[np.float64]
 Config = Mapping[str, Any]
@@ -22,7 +22,7 @@ _SCORES = Path(__file__).parents[1] / "scores"
 class Table:
     """Every network of a space with what is known of it: `columns[name]` are numbers `(N,)`.
 
-    `scores` are zero-shot scores of the untrained networks, of one initialisation
+    `scores` are zero-shot scores and descriptors of the untrained networks, of one initialisation
     (`benchmarks/zero_shot.py --all`).
     """
 
@@ -43,7 +43,7 @@ class Table:
         return float(self.columns[column][self.row(config)])
 
     def scores(self, config: Config) -> Mapping[str, float]:
-        """The zero-shot scores of the untrained network of `config`."""
+        """Scores and descriptors of the untrained network of `config`."""
         return self._scores[_digits(config)]
 
 
@@ -102,9 +102,10 @@ def _column(rows: list[dict[str, str]], name: str) -> Array:
 
 
 def _read_scores(path: Path) -> dict[str, dict[str, float]]:
-    """The default scores by network; one that could not be computed is left out."""
+    """Default scores and descriptors by network; one that could not be computed is left out."""
+    wanted = {*DEFAULT_SCORES, *DESCRIPTORS}
     rows = [list(row.items()) for row in _read(path)]
     return {
-        digits: {name: float(value) for name, value in scores if value and name in DEFAULT_SCORES}
+        digits: {name: float(value) for name, value in scores if value and name in wanted}
         for (_, digits), *scores in rows
     }

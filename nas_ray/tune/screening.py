@@ -30,6 +30,11 @@ SCORED_PER_TASK = 8
 SCORING_BATCH = 16
 #: Passes without a feasible candidate before the constraints are said to be out of reach.
 EMPTY_PASSES = 8
+#: What is computed of every network that is scored.
+_COMPUTED = {
+    **{name: zero_shot.SCORES[name] for name in zero_shot.DEFAULT_SCORES},
+    **zero_shot.DESCRIPTORS,
+}
 
 
 @ray.remote(num_cpus=0)
@@ -45,7 +50,7 @@ def _score(space: SearchSpace, candidates: Sequence[Candidate], seed: int) -> li
 
 
 def score_candidate(space: SearchSpace, candidate: Candidate, seed: int) -> Candidate:
-    """`candidate` with the zero-shot scores of its untrained network on random inputs.
+    """`candidate` with scores and descriptors of its untrained network on random inputs.
 
     Weights and inputs come from `seed`, so a candidate scores the same wherever it is scored. A
     score that cannot be computed is left out and ranks lowest; a network that cannot even run may
@@ -56,9 +61,9 @@ def score_candidate(space: SearchSpace, candidate: Candidate, seed: int) -> Cand
     with suppress(Exception):
         network, inputs = _untrained(space, candidate.config, seed)
         passes = zero_shot.Passes(network, inputs)
-        for name in zero_shot.DEFAULT_SCORES:
+        for name, computed in _COMPUTED.items():
             with suppress(Exception):
-                scores[name] = zero_shot.SCORES[name](passes)
+                scores[name] = computed(passes)
     return replace(candidate, scores=scores)
 
 

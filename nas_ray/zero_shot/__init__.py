@@ -2,6 +2,6 @@
 
 from nas_ray.zero_shot.ensemble import log_rank
 from nas_ray.zero_shot.passes import Passes
-from nas_ray.zero_shot.scores import DEFAULT_SCORES, SCORES, score
+from nas_ray.zero_shot.scores import DEFAULT_SCORES, DESCRIPTORS, SCORES, score
 
-__all__ = ["DEFAULT_SCORES", "SCORES", "Passes", "log_rank", "score"]
+__all__ = ["DEFAULT_SCORES", "DESCRIPTORS", "SCORES", "Passes", "log_rank", "score"]

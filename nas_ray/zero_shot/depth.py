@@ -2,10 +2,8 @@
 
 from torch import Tensor, nn
 
+from nas_ray.zero_shot.layers import inputs, is_layer
 from nas_ray.zero_shot.passes import Passes
-
-# Where a weight joins by these, it is a scale or a table of positions and no layer.
-_NO_LAYERS = {"AddBackward0", "SubBackward0", "MulBackward0", "DivBackward0"}
 
 
 def depth(network: nn.Module, batch: Tensor) -> float:
@@ -23,8 +21,6 @@ def depth_of(passes: Passes) -> float:
     path = passes.forward.path
     longest = dict.fromkeys(path, 0)
     for node in path[-2::-1]:  # from the input, which is the last, each after what it is made from
-        inputs = [n for n, _ in node.next_functions if n is not None]
-        has_weight = any(n not in longest for n in inputs)
-        before = max((longest[n] for n in inputs if n in longest), default=0)
-        longest[node] = before + (has_weight and node.name() not in _NO_LAYERS)
+        before = max(longest[made] for made in inputs(node) if made in longest)
+        longest[node] = before + is_layer(node, longest)
     return float(max(longest.values()))

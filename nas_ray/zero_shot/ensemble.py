@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_ray.zero_shot.scores import DESCRIPTORS
+
 Array = NDArray[np.float64]
 
 
@@ -16,9 +18,9 @@ def log_rank(scores: Sequence[Mapping[str, float]]) -> Array:
 
     The best of a score has rank m and adds 0, the worst rank 1: to be among the last by one score
     costs more than being first by another gains. Ties share their mean rank. A score that is not
-    finite, or that a network lacks, ranks lowest.
+    finite, or that a network lacks, ranks lowest. Descriptors among the scores have no part in it.
     """
-    names = sorted({name for row in scores for name in row})
+    names = sorted({name for row in scores for name in row} - DESCRIPTORS.keys())
     total = np.zeros(len(scores))
     for name in names:
         total += np.log(_ranks([row.get(name, np.nan) for row in scores]) / len(scores))

@@ -98,6 +98,7 @@ class Forward:
         self.outputs = [value for value in results if value.requires_grad]
         nodes = [value.grad_fn for value in self.outputs if value.grad_fn is not None]
         self._path = list(on_the_way(nodes, source)) if source is not None else []
+        self._ends = nodes
         self._edges = block_edges(self.outputs, source) if source is not None else []
 
     @property
@@ -106,6 +107,12 @@ class Forward:
         if not self._path:
             raise cut_off(self._name)
         return self._path
+
+    @property
+    def ends(self) -> list[torch.autograd.graph.Node]:
+        """Those of the path that make the outputs."""
+        on_path = set(self.path)
+        return [node for node in self._ends if node in on_path]
 
     @property
     def edges(self) -> list[Edge]:

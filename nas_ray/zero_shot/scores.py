@@ -1,4 +1,8 @@
-"""All zero-shot scores of a network. Adding one is a file with a function, and a line here."""
+"""All zero-shot scores of a network. Adding one is a file with a function, and a line here.
+
+Beside them are descriptors of its graph: neither more nor less of them is better, so nothing is
+ranked by them, but they tell a surrogate which networks are alike.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -10,9 +14,12 @@ from nas_ray.zero_shot.depth import depth_of
 from nas_ray.zero_shot.effective_macs import effective_macs_of
 from nas_ray.zero_shot.expressivity import expressivity_of
 from nas_ray.zero_shot.gradient_norm import gradient_norm_of
+from nas_ray.zero_shot.mean_path import mean_path_of
 from nas_ray.zero_shot.naswot import naswot_of
 from nas_ray.zero_shot.passes import Passes
 from nas_ray.zero_shot.progressivity import progressivity_of
+from nas_ray.zero_shot.receptive_field import receptive_field_of
+from nas_ray.zero_shot.shortest_path import shortest_path_of
 from nas_ray.zero_shot.swap import swap_of
 from nas_ray.zero_shot.synflow import synflow_of
 from nas_ray.zero_shot.trainability import trainability_of
@@ -35,12 +42,21 @@ SCORES: Mapping[str, Callable[[Passes], float]] = {
     "effective_macs": effective_macs_of,
 }
 
+#: What describes a network for a surrogate, of the pass that most scores need as well.
+DESCRIPTORS: Mapping[str, Callable[[Passes], float]] = {
+    "shortest_path": shortest_path_of,
+    "mean_path": mean_path_of,
+    "receptive_field": receptive_field_of,
+}
+
 #: The scores whose log-ranks are summed by default: see docs/zero_shot.md for how they were chosen.
 DEFAULT_SCORES = ("swap", "expressivity", "trainability", "effective_macs")
 
 
 def score(model: nn.Module, batch: Tensor, names: Iterable[str] = SCORES) -> dict[str, float]:
     """The zero-shot scores of the untrained `model` by name, all or those in `names`.
+
+    `names` may have descriptors among them.
 
     `batch` is `(N, ...)` of floating point with N >= 4, random numbers or data without labels;
     scores compare at one shape only. Batch and model are on one device. The same model and batch
@@ -53,6 +69,7 @@ def score(model: nn.Module, batch: Tensor, names: Iterable[str] = SCORES) -> dic
 
 
 def _known(name: str) -> Callable[[Passes], float]:
-    if name not in SCORES:
-        raise ScoreError(f"there is no zero-shot score {name!r}: {nearest(name, SCORES)}")
-    return SCORES[name]
+    known = {**SCORES, **DESCRIPTORS}
+    if name not in known:
+        raise ScoreError(f"there is no zero-shot score {name!r}: {nearest(name, known)}")
+    return known[name]
