@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nas_ray.errors import RecordError
+from nas_ray.errors import RecordError, SearchError
 
 FORMAT = 1
 _HEADER = "record.json"
@@ -85,7 +85,9 @@ class Trial:
 class Batch:
     """One pass of the pre-filter: how many were costed, feasible, scored; who is to be trained.
 
-    `unbuildable` counts the configs that no network could be made of, by their reason.
+    `told` trials were known when it began. `unbuildable` counts the configs that no network could
+    be made of, by their reason. `survivors` wait to be trained, `infeasible` are candidates that
+    the search has to remember (`EvolutionarySearch.remember`).
     """
 
     draws: int
@@ -93,7 +95,9 @@ class Batch:
     feasible: int
     scored: int
     unbuildable: Mapping[str, int] = field(default_factory=dict)
+    told: int = 0
     survivors: tuple[Mapping[str, Any], ...] = ()
+    infeasible: tuple[Mapping[str, Any], ...] = ()
 
 
 @contextmanager
@@ -203,7 +207,7 @@ class Record:
         """Every trial by its number."""
         trials: dict[int, Trial] = {}
         for event in self.events():
-            with self._understood(event):
+            with self.understood(event):
                 if event["event"] == "start":
                     fields = {k: v for k, v in event.items() if k not in ("event", "trial")}
                     trials.setdefault(event["trial"], Trial(number=event["trial"], **fields))
@@ -218,17 +222,21 @@ class Record:
         found: dict[int, Batch] = {}
         for event in self.events():
             if event["event"] == "batch":
-                with self._understood(event):
-                    fields = {k: v for k, v in event.items() if k not in ("event", "survivors")}
-                    found[event["draws"]] = Batch(**fields, survivors=tuple(event["survivors"]))
+                with self.understood(event):
+                    fields = {
+                        name: tuple(value) if isinstance(value, list) else value
+                        for name, value in event.items()
+                        if name != "event"
+                    }
+                    found[event["draws"]] = Batch(**fields)
         return tuple(found.values())
 
     @contextmanager
-    def _understood(self, event: Mapping[str, Any]) -> Iterator[None]:
+    def understood(self, event: Mapping[str, Any]) -> Iterator[None]:
         """RecordError for an event that lacks something or has what it should not have."""
         try:
             yield
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, SearchError) as error:
             reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
             raise RecordError(
                 f"{self.folder / _JOURNAL}: the event {json.dumps(event)[:80]} cannot be used: "

@@ -10,6 +10,7 @@ from nas_ray import Categorical, Constraint, EvolutionarySearch, Objective, Ordi
 from nas_ray.errors import RecordError, SearchError
 from nas_ray.evolution import Archive, Candidate
 from nas_ray.evolution.archive import BASELINE, Started
+from nas_ray.evolution.screen import violation
 from nas_ray.record import Batch, Record
 
 HEADER = {"seed": 0}
@@ -48,10 +49,19 @@ def candidate(config) -> Candidate:
 
 
 def a_batch(archive: Archive, count: int) -> None:
-    """One pass of a pre-filter that lets everything through."""
-    draws = archive.search.draws
-    survivors = [candidate(config) for config in archive.search.candidates(count)]
-    batch = Batch(draws=draws, costed=count, feasible=count, scored=count)
+    """One pass of a pre-filter that lets everything feasible through."""
+    draws, told = archive.search.draws, len(archive.search.observations)
+    costed = [candidate(config) for config in archive.search.candidates(count)]
+    infeasible = archive.search.remember(costed)
+    survivors = [c for c in costed if violation(c, archive.search.constraints) == 0]
+    batch = Batch(
+        draws=draws,
+        costed=len(costed),
+        feasible=len(survivors),
+        scored=len(survivors),
+        told=told,
+        infeasible=tuple(c.plain() for c in infeasible),
+    )
     archive.add_batch(batch, survivors)
 
 
@@ -84,8 +94,9 @@ def half_a_search(archive: Archive) -> None:
 
 
 def state(archive: Archive) -> dict:
-    """All that decides how a search goes on, except which networks are known to be infeasible."""
+    """All that decides how a search goes on."""
     search = archive.search.state_dict()
+    pending = {archive.search.space.key(c["config"]): c for c in search["pending"]}
     return {
         "trials": archive.trials,
         "rungs": archive.rungs.records,
@@ -93,8 +104,7 @@ def state(archive: Archive) -> dict:
         "batches": archive.batches,
         "ready": archive.ready,
         "counts": (archive.started, archive.finished),
-        "search": {name: search[name] for name in ("draws", "chosen", "observed")},
-        "pending": {archive.search.space.key(c["config"]): c for c in search["pending"]},
+        "search": {**search, "pending": pending},
     }
 
 
@@ -116,6 +126,28 @@ def test_a_replayed_record_is_the_archive_that_wrote_it(tmp_path):
     waiting = rest_of_queue(live)
     assert len(waiting) > 4
     assert rest_of_queue(replayed) == waiting
+
+
+def test_which_networks_are_infeasible_and_how_nearly_survives(tmp_path):
+    def over_the_record() -> Archive:
+        return make(tmp_path, constraints=[Constraint("latency_ms", upper=4)])
+
+    live = over_the_record()
+    for _ in range(2):
+        a_batch(live, 12)
+    train(live, live.start_next().number)
+    replayed, costed = over_the_record(), live.search.state_dict()["costed"]
+    assert costed["infeasible"]
+    assert costed["nearest"]
+    assert replayed.search.state_dict() == live.search.state_dict()
+    assert replayed.search.candidates(12) == live.search.candidates(12)
+
+
+def test_a_plan_for_candidates_that_are_not_there_is_refused(tmp_path):
+    a_batch(make(tmp_path), 3)
+    Record.open(tmp_path, HEADER).append({"event": "plan", "next": [7], "dropped": []})
+    with pytest.raises(RecordError, match=r"cannot be used: .* more candidates than the 3"):
+        make(tmp_path)
 
 
 def test_a_record_makes_no_difference_to_what_is_decided(tmp_path):

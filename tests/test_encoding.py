@@ -96,7 +96,7 @@ def test_where_nothing_is_shared_known_or_scored_a_group_has_no_columns():
     space = stage()
     candidates = [Candidate(config=space.baseline)] * 3
     shapes = [group.shape for group in Encoding(space, candidates).groups(candidates)]
-    assert shapes == [(3, 6), (3, 0), (3, 0), (3, 0)]
+    assert shapes == [(3, 6), (3, 0), (3, 0), (3, 0), (3, 0)]
 
 
 @pytest.mark.parametrize("group", [COSTS, SCORES], ids=["costs", "scores"])
@@ -154,3 +154,12 @@ class TestNumbers:
         one = numbers(group, [{"a": 1.0, "b": 2.0}, {"a": 2.0, "b": 9.0}])
         other = numbers(group, [{"b": 2.0, "a": 1.0}, {"b": 9.0, "a": 2.0}])
         np.testing.assert_array_equal(one, other)
+
+
+def test_descriptors_of_the_graph_are_a_group_apart_from_the_scores():
+    space = SearchSpace(name="one", choices={"a": Ordinal(1, 2)})
+    rows = [{"swap": 1.0, "mean_path": 4.0}, {"swap": 1.0, "mean_path": 16.0}]
+    candidates = [Candidate(config={"a": 1}, scores=row) for row in rows]
+    groups = Encoding(space, candidates).groups(candidates)
+    assert groups[SCORES].tolist() == [[0.0], [0.0]]
+    assert groups[SCORES + 1].tolist() == pytest.approx(np.array([[-1.0], [1.0]]))

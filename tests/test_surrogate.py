@@ -13,7 +13,7 @@ from nas_ray.evolution.winsorised import winsorised
 
 SPACE = SearchSpace(name="letters", choices={f"place{n}": Categorical(*"abc") for n in range(5)})
 #: Lengths for choices, counts, costs and scores, which do not matter here, and little noise.
-WEIGHTS = np.array([0.3, 0.01, 0.01, 0.01, 1e-6])
+WEIGHTS = np.array([0.3, 0.01, 0.01, 0.01, 0.01, 1e-6])
 
 
 def candidates(seed: int, count: int) -> list[Candidate]:

@@ -16,7 +16,7 @@ from nas_ray.errors import SearchError, TraceError
 from nas_ray.evolution.proposal import POPULATION, best_first, propose
 from nas_ray.evolution.screen import Candidate
 from nas_ray.evolution.search import BATCH, INITIAL, TRAINED_PER_CHOICE
-from nas_ray.evolution.waiting import POOL
+from nas_ray.evolution.waiting import BEST, NEWEST
 from nas_ray.pareto import hypervolume
 
 ACCURACY, LATENCY = Objective("accuracy", "max"), Objective("latency_ms", "min")
@@ -100,8 +100,8 @@ def plain_evolution(space: Space, constraints, seed: int, count: int) -> list:
         waiting += [c for c in children if keeps_to(constraints, latency(c))]
         seen |= {space.key(c) for c in children}
         # Who waited too long is forgotten, and may be proposed again.
-        seen -= {space.key(c) for c in waiting[:-POOL]}
-        waiting = waiting[-POOL:]
+        seen -= {space.key(c) for c in waiting[: -BEST - NEWEST]}
+        waiting = waiting[-BEST - NEWEST :]
         told.append(waiting.pop(0))
         rows.append({**latency(told[-1]), **measured(told[-1])})
     return told

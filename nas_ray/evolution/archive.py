@@ -14,6 +14,7 @@ from nas_ray.errors import NasRayError, RecordError, SearchError, nearest
 from nas_ray.evolution.rungs import Rungs
 from nas_ray.evolution.screen import Candidate
 from nas_ray.evolution.search import EvolutionarySearch
+from nas_ray.evolution.waiting import Plan
 from nas_ray.record import Batch, Record, Trial
 
 BASELINE = "baseline"
@@ -128,12 +129,16 @@ class Archive:
 
     def start_next(self) -> Started | None:
         """Hand out the screened candidate that is most worth training by now; or None."""
-        candidate = self.search.chosen()
+        if self.search.planned is None and self.search.waiting:
+            plan = self.search.plan()
+            self._write({"event": "plan", **asdict(plan)})
+            self.search.follow(plan)
+        candidate = self.search.planned
         return None if candidate is None else self._start(candidate, "evolution")
 
     def add_batch(self, batch: Batch, survivors: Sequence[Candidate]) -> None:
         """Take what the pre-filter let through."""
-        kept = replace(batch, survivors=tuple(asdict(c) for c in survivors))
+        kept = replace(batch, survivors=tuple(c.plain() for c in survivors))
         self._write({"event": "batch", **asdict(kept)})
         self._offer(kept)
 
@@ -266,8 +271,11 @@ class Archive:
             if kind == "batch" and event["draws"] in batches:
                 # Once: the same event twice changes nothing.
                 batch = batches.pop(event["draws"])
+                self._recall(batch)
                 self._offer(batch)
                 self.search.skip_draws(batch.draws + 1)
+            elif kind == "plan":
+                self._follow(record, event)
             elif kind == "start" and number not in self.trials:
                 self._admit(begun[number])
             elif number >= 0:
@@ -282,6 +290,18 @@ class Archive:
             for t in self.trials.values()
             if t.status == "running"
         )
+
+    def _recall(self, batch: Batch) -> None:
+        self.search.recall(
+            [Candidate(**fields) for fields in batch.infeasible],
+            built=batch.costed - sum(batch.unbuildable.values()),
+            feasible=batch.feasible,
+            unbuildable=next(iter(batch.unbuildable), ""),
+        )
+
+    def _follow(self, record: Record, event: Mapping[str, Any]) -> None:
+        with record.understood(event):
+            self.search.follow(Plan(next=event["next"], dropped=event["dropped"]))
 
     def _replay_one(self, event: Mapping[str, Any], losing: dict[int, None]) -> None:
         """Let rungs and search know what happened to a trial; `losing` are to be stopped yet."""

@@ -36,13 +36,14 @@ def choose(taken: Points, draws: Sequence[Draw], count: int, rng: np.random.Gene
     candidates = np.mean([drawn.points for drawn in draws], axis=0)
     chosen: list[int] = []
     while len(chosen) < min(count, len(candidates)):
-        best = next(int(i) for i in _order(taken, draws, rng) if i not in chosen)
+        best = next(i for i in ranked(taken, draws, rng) if i not in chosen)
         chosen.append(best)
         taken = np.vstack([taken, candidates[best : best + 1]])
     return chosen
 
 
-def _order(taken: Points, draws: Sequence[Draw], rng: np.random.Generator) -> NDArray[np.intp]:
+def ranked(taken: Points, draws: Sequence[Draw], rng: np.random.Generator) -> list[int]:
+    """All candidates by their index, each by what it alone adds to what is taken, best first."""
     everything = np.vstack([taken, *(drawn.points for drawn in draws)])
     low, high = everything.min(axis=0), everything.max(axis=0)
     span = np.where(high > low, high - low, 1.0)
@@ -54,4 +55,4 @@ def _order(taken: Points, draws: Sequence[Draw], rng: np.random.Generator) -> ND
     gain = np.mean([hypervolume_improvement(front, q, reference, rng) for q in scaled], axis=0)
     gap = np.mean([behind(front, q) for q in scaled], axis=0)
     unfit = np.mean([drawn.unfit for drawn in draws], axis=0)
-    return np.lexsort((gap, -gain, unfit))
+    return [int(place) for place in np.lexsort((gap, -gain, unfit))]

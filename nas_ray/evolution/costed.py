@@ -40,25 +40,40 @@ class CostedCandidates:
         self._built = 0
         self._feasible = 0
 
-    def add(self, candidates: Sequence[Candidate]) -> None:
-        """Remember what was costed.
+    def add(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Remember what was costed; returned are the infeasible ones that are kept.
 
         Raises SearchError for a constraint on something that is no cost and is not known later.
         """
         for candidate in candidates:
             if candidate.costs and not self._built:
                 self._check_constraints(candidate.costs)
-            self._add(candidate, self._space.key(candidate.config))
+            if candidate.error:
+                self._unbuildable = self._unbuildable or candidate.error
+            else:
+                self._built += 1
+                self._feasible += self._excess(candidate) == 0
+        return self._keep(candidates)
+
+    def recall(
+        self, kept: Sequence[Candidate], *, built: int, feasible: int, unbuildable: str
+    ) -> None:
+        """Remember what `add` was given, by what it returned and how many there were."""
+        self._unbuildable = self._unbuildable or unbuildable
+        self._built += built
+        self._feasible += feasible
+        self._keep(kept)
+
+    def _keep(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        keyed = [(self._space.key(candidate.config), candidate) for candidate in candidates]
+        for key, candidate in keyed:
+            self._keep_one(key, candidate)
         by_excess = sorted(self._nearest.items(), key=lambda item: self._excess(item[1]))
         self._nearest = dict(by_excess[:_NEAREST])
+        return [candidate for key, candidate in keyed if key in self]
 
-    def _add(self, candidate: Candidate, key: str) -> None:
+    def _keep_one(self, key: str, candidate: Candidate) -> None:
         excess = self._excess(candidate)
-        if candidate.error:
-            self._unbuildable = self._unbuildable or candidate.error
-        else:
-            self._built += 1
-            self._feasible += excess == 0
         # In spaces small enough to be used up, so that the search ends when they are.
         if excess > 0 and self._space.size <= WALKABLE_SIZE:
             self._infeasible[key] = None

@@ -1,8 +1,8 @@
 """Candidates as numbers: what the surrogate sees of them.
 
-Notation: `N` candidates. Features come in four groups, each a matrix with a row a candidate: the
-choices, how often each option occurs, the costs, the zero-shot scores. A kernel gives each group a
-length scale of its own, so a group holds what is alike.
+Notation: `N` candidates. Features come in five groups, each a matrix with a row a candidate: the
+choices, how often each option occurs, the costs, the zero-shot scores, the descriptors of the graph
+among those. A kernel gives each group a length scale of its own, so a group holds what is alike.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nas_ray.choice import Categorical, Choice, Value
 from nas_ray.evolution.screen import Candidate
 from nas_ray.space import Config, SearchSpace
+from nas_ray.zero_shot import DESCRIPTORS
 
 Matrix = NDArray[np.float64]
 Groups = tuple[Matrix, ...]
@@ -36,17 +37,19 @@ class Encoding:
         }
         self._counted = shared_options(space)
         self._costs = _Columns([c.costs for c in among])
-        self._scores = _Columns([c.scores for c in among])
+        self._scores = _Columns([_scores(c) for c in among])
+        self._descriptors = _Columns([_descriptors(c) for c in among])
 
     def groups(self, candidates: Sequence[Candidate]) -> Groups:
-        """The four groups of features, each `(N, columns)`, some perhaps without a column."""
+        """The five groups of features, each `(N, columns)`, some perhaps without a column."""
         return (
             np.array([self._chosen(c.config) for c in candidates], dtype=float),
             np.array([self._counts(c.config) for c in candidates], dtype=float).reshape(
                 len(candidates), -1
             ),
             self._costs.standardised([c.costs for c in candidates]),
-            self._scores.standardised([c.scores for c in candidates]),
+            self._scores.standardised([_scores(c) for c in candidates]),
+            self._descriptors.standardised([_descriptors(c) for c in candidates]),
         )
 
     def _chosen(self, config: Config) -> list[float]:
@@ -61,6 +64,14 @@ class Encoding:
             taken = [config[name] for name in names if name in config]
             row += [float(taken.count(option)) for option in options]
         return row
+
+
+def _scores(candidate: Candidate) -> dict[str, float]:
+    return {k: v for k, v in candidate.scores.items() if k not in DESCRIPTORS}
+
+
+def _descriptors(candidate: Candidate) -> dict[str, float]:
+    return {k: v for k, v in candidate.scores.items() if k in DESCRIPTORS}
 
 
 def _columns_of(choice: Choice, value: Value | None) -> list[float]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nas_ray.errors import InfeasibleError, SearchError, SpaceError, nearest
-from nas_ray.evolution.choosing import choose
+from nas_ray.evolution.choosing import Draw, choose, ranked
 from nas_ray.evolution.costed import CostedCandidates
 from nas_ray.evolution.costing import Costs, cost_candidates
 from nas_ray.evolution.expectation import Outlook
@@ -23,7 +23,7 @@ from nas_ray.evolution.observation import Observation
 from nas_ray.evolution.proposal import POPULATION, best_first, propose
 from nas_ray.evolution.screen import Candidate, violation
 from nas_ray.evolution.threads import one_thread
-from nas_ray.evolution.waiting import Waiting
+from nas_ray.evolution.waiting import Plan, Waiting
 from nas_ray.objective import Constraint, Objective
 from nas_ray.pareto import Points
 from nas_ray.space import Config, SearchSpace
@@ -107,15 +107,16 @@ class EvolutionarySearch:
         Raises StopIteration when no further feasible network could be found (in a small space: when
         every one has been asked for), and InfeasibleError when none was ever found.
         """
-        if (planned := self._waiting.planned) is not None:
-            return self.admit(planned)
+        if self.planned is not None:
+            return self.admit(self.planned)
         for _ in range(ROUNDS):
             configs = self.candidates(BATCH)
             costed = self.costed(configs)
             self.offer([c for c in costed if violation(c, self.constraints) == 0])
             self._score_waiting()
-            if (candidate := self.chosen()) is not None:
-                return self.admit(candidate)
+            self.follow(self.plan())
+            if self.planned is not None:
+                return self.admit(self.planned)
             if not configs:
                 break
         if len(self._history) or self._pending:
@@ -283,19 +284,27 @@ class EvolutionarySearch:
         self.remember(found)
         return found
 
-    def remember(self, candidates: Sequence[Candidate]) -> None:
+    def remember(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Keep costs found elsewhere: infeasible networks are not proposed again.
+
+        Returned are those of `candidates` that are kept, for `recall`.
 
         Raises SearchError for a constraint on something that is neither a cost nor an objective.
         """
-        self._costed.add(candidates)
+        return self._costed.add(candidates)
+
+    def recall(
+        self, kept: Sequence[Candidate], *, built: int, feasible: int, unbuildable: str = ""
+    ) -> None:
+        """Remember costed candidates by those that `remember` kept and how many there were."""
+        self._costed.recall(kept, built=built, feasible=feasible, unbuildable=unbuildable)
 
     def infeasible(self) -> InfeasibleError:
         """The error that says which bound nothing meets, and how near the nearest came."""
         return self._costed.infeasible()
 
     def offer(self, candidates: Sequence[Candidate]) -> None:
-        """Let feasible candidates wait to be chosen; of many the newest stay."""
+        """Let feasible candidates wait to be chosen."""
         self._waiting.add([c for c in candidates if not self.is_known(self.space.key(c.config))])
 
     def best(
@@ -307,6 +316,13 @@ class EvolutionarySearch:
         """
         if len(candidates) <= count:
             return list(candidates)
+        with one_thread():
+            taken, draws = self._outlook(candidates, rng)
+            return [candidates[n] for n in choose(taken, draws, count, rng)]
+
+    def _outlook(
+        self, candidates: Sequence[Candidate], rng: np.random.Generator
+    ) -> tuple[Points, list[Draw]]:
         outlook = Outlook(
             self._history,
             self._learner,
@@ -315,24 +331,35 @@ class EvolutionarySearch:
             self.constraints,
             INITIAL,
         )
-        with one_thread():
-            taken, draws = outlook.draws(candidates, DRAWS, rng)
-            return [candidates[n] for n in choose(taken, draws, count, rng)]
+        return outlook.draws(candidates, DRAWS, rng)
 
-    def chosen(self) -> Candidate | None:
-        """The waiting candidate to train next; None where none waits."""
-        if (planned := self._waiting.planned) is not None:
-            return planned
+    @property
+    def planned(self) -> Candidate | None:
+        """The waiting candidate to train next; None where a plan is due."""
+        return self._waiting.planned
+
+    def plan(self) -> Plan:
+        """Which waiting candidates to train next, by what is known now; nobody where none waits.
+
+        It changes nothing: `follow` it.
+        """
         waiting = self._waiting.candidates
         if not waiting or not self.learns:
-            return waiting[0] if waiting else None
+            surplus = self._waiting.surplus()
+            return Plan(next=[len(surplus)] if waiting else [], dropped=surplus)
         rng = np.random.default_rng([self.seed, self._chosen, 2])
         share = RANDOM_LATER if self._history.trained >= INITIAL else RANDOM_AT_FIRST
         if rng.random() < share:
-            return waiting[rng.integers(len(waiting))]
+            return Plan(next=[int(rng.integers(len(waiting)))])
         count = max(1, self._history.trained // TRAINED_PER_CHOICE)
-        self._waiting.plan(self.best(waiting, count, rng))
-        return self._waiting.planned
+        with one_thread():
+            taken, draws = self._outlook(waiting, rng)
+            surplus = self._waiting.surplus(ranked(taken, draws, rng))
+            return Plan(next=choose(taken, draws, count, rng), dropped=surplus)
+
+    def follow(self, plan: Plan) -> None:
+        """Keep to a plan: of this search, or of one whose archive was the same."""
+        self._waiting.follow(plan)
 
     def _score_waiting(self) -> None:
         """Compute the zero-shot scores of those waiting candidates that are most worth it."""

@@ -1,13 +1,25 @@
 """Feasible candidates that wait to be trained, and which of them come next."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from nas_ray.errors import SearchError
 from nas_ray.evolution.screen import Candidate
 from nas_ray.space import Config
 
-#: How many wait; the newest stay.
-POOL = 256
+#: How many of those that a ranking likes best go on waiting, and how many of the newest. By rank
+#: alone nothing new would get in where the surrogate is wrong; by age alone the good are lost.
+BEST = 96
+NEWEST = 160
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Who is trained `next`, in that order, and who is `dropped`: places among those who wait."""
+
+    next: Sequence[int] = ()
+    dropped: Sequence[int] = ()
 
 
 class Waiting:
@@ -30,11 +42,9 @@ class Waiting:
         return list(self._candidates.values())
 
     def add(self, candidates: Sequence[Candidate]) -> None:
-        """Let more wait; who waits already keeps its place, of too many the oldest go."""
+        """Let more wait; who waits already keeps its place."""
         for candidate in candidates:
             self._candidates.setdefault(self._key(candidate.config), candidate)
-        for key in list(self._candidates)[: max(0, len(self._candidates) - POOL)]:
-            del self._candidates[key]
 
     def replace(self, candidate: Candidate) -> None:
         """Know more of one who waits."""
@@ -44,9 +54,25 @@ class Waiting:
         """Let one wait no longer."""
         self._candidates.pop(key, None)
 
-    def plan(self, candidates: Sequence[Candidate]) -> None:
-        """Who comes next, in this order."""
-        self._plan = [self._key(candidate.config) for candidate in candidates]
+    def surplus(self, best_first: Sequence[int] | None = None) -> list[int]:
+        """The places of those that are too many: neither the newest nor among the first ranked.
+
+        Without a ranking the newest stay.
+        """
+        count = len(self)
+        if best_first is None:
+            return list(range(max(0, count - BEST - NEWEST)))
+        best = set(best_first[:BEST])
+        return [place for place in range(max(0, count - NEWEST)) if place not in best]
+
+    def follow(self, plan: Plan) -> None:
+        """Keep to a plan. Raises SearchError where it is of other candidates than those here."""
+        keys = list(self._candidates)
+        if any(not 0 <= place < len(keys) for place in (*plan.next, *plan.dropped)):
+            raise SearchError(f"{plan} names more candidates than the {len(keys)} that wait.")
+        self._plan = [keys[place] for place in plan.next]
+        for place in plan.dropped:
+            del self._candidates[keys[place]]
 
     @property
     def planned(self) -> Candidate | None:

@@ -80,16 +80,23 @@ class Screening:
 
     What a pass draws depends on the seed, the number of draws and the archive when it began; what
     it scores, with a surrogate, on what is known once all are costed. Neither depends on which task
-    came back first. At most `max_tasks` run at once.
+    came back first. At most `max_tasks` run at once. `batches` are the passes of an earlier run.
     """
 
-    def __init__(self, search: EvolutionarySearch, screen: Screen, max_tasks: int) -> None:
+    def __init__(
+        self,
+        search: EvolutionarySearch,
+        screen: Screen,
+        max_tasks: int,
+        batches: Sequence[Batch] = (),
+    ) -> None:
         self._search = search
         self._screen = screen
         self._max_tasks = max_tasks
         self._steps: Generator[list[Any], None, Pass] | None = None
-        self._empty_passes = 0
-        self._told_before = -1
+        filled = [n for n, batch in enumerate(batches, start=1) if batch.survivors]
+        self._empty_passes = len(batches) - max(filled, default=0)
+        self._told_before = batches[-1].told if batches else -1
         #: Whether no candidate is left that could be trained.
         self.exhausted = False
 
@@ -111,7 +118,8 @@ class Screening:
         waits = self._empty_passes > 0 and told == self._told_before and self._search.has_pending
         if self._steps is None and not self.exhausted and not waits:
             self._told_before = told
-            self._steps = self._pass(self._search.draws, self._search.candidates(self._screen.pool))
+            configs = self._search.candidates(self._screen.pool)
+            self._steps = self._pass(self._search.draws - 1, told, configs)
 
     def advance(self, timeout_s: float) -> "Pass | None":
         """Push the pass on, waiting for a task at most `timeout_s`; what it found once it ends.
@@ -141,7 +149,9 @@ class Screening:
             raise self._search.infeasible()
         self.exhausted = True
 
-    def _pass(self, draws: int, configs: list[Config]) -> Generator[list[Any], None, "Pass"]:
+    def _pass(
+        self, draws: int, told: int, configs: list[Config]
+    ) -> Generator[list[Any], None, "Pass"]:
         rng = np.random.default_rng([self._search.seed, draws, 1])
         space, costs = ray.put(self._search.space), ray.put(self._search.costs)
         costed = yield from self._spread(
@@ -150,7 +160,7 @@ class Screening:
             lambda chunk: _cost.remote(space, costs, chunk),
             lambda config, error: Candidate(config=config, error=_lost(error)),
         )
-        self._search.remember(costed)
+        infeasible = self._search.remember(costed)
         feasible = [c for c in costed if violation(c, self._search.constraints) == 0]
         chosen = self._worth_scoring(feasible, rng)
         scored = chosen
@@ -168,6 +178,8 @@ class Screening:
             feasible=len(feasible),
             scored=sum(bool(c.scores) for c in scored),
             unbuildable=dict(Counter(c.error for c in costed if c.error)),
+            told=told,
+            infeasible=tuple(c.plain() for c in infeasible),
         )
         return Pass(batch=batch, survivors=tuple(survivors))
 

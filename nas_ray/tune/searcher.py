@@ -48,7 +48,7 @@ class CascadeSearch(Searcher):
         self._alone = max_concurrent == 1
         # Between trials every CPU is free.
         tasks = (os.cpu_count() or 1) if self._alone else max_concurrent
-        self._screening = Screening(archive.search, self._screen, tasks)
+        self._screening = Screening(archive.search, self._screen, tasks, archive.batches)
         self._live: set[str] = set()
         self._unused: dict[str, None] = {}
 
