@@ -12,6 +12,7 @@ same event twice changes nothing, and a line cut off by a crash is ignored.
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,8 @@ FORMAT = 1
 _HEADER = "record.json"
 _JOURNAL = "journal.jsonl"
 _LOCK = ".lock"
+#: What every event has: what it is, and when it was, in seconds since 1970.
+_OF_ALL = ("event", "time")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +164,18 @@ class Record:
             )
         return cls(path, header)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a search on this machine is writing to the folder."""
+        try:
+            with (self.folder / _LOCK).open("r", encoding="utf-8") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def held(self) -> AbstractContextManager[None]:
         """Keep other searches out of the folder; RecordError where one is in it already."""
         return alone_in(
@@ -170,8 +185,11 @@ class Record:
         )
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """Write one event and make sure it is on disk. Raises RecordError where it cannot be."""
-        line = json.dumps(event) + "\n"
+        """Write one event with its time, and make sure it is on disk.
+
+        Raises RecordError where it cannot be.
+        """
+        line = json.dumps({**event, "time": round(time.time(), 3)}) + "\n"
         try:
             with (self.folder / _JOURNAL).open("a", encoding="utf-8") as journal:
                 journal.write(line)
@@ -209,7 +227,7 @@ class Record:
         for event in self.events():
             with self.understood(event):
                 if event["event"] == "start":
-                    fields = {k: v for k, v in event.items() if k not in ("event", "trial")}
+                    fields = {k: v for k, v in event.items() if k not in (*_OF_ALL, "trial")}
                     trials.setdefault(event["trial"], Trial(number=event["trial"], **fields))
                 elif "trial" in event:
                     if event["trial"] not in trials:
@@ -223,10 +241,10 @@ class Record:
         for event in self.events():
             if event["event"] == "batch":
                 with self.understood(event):
-                    fields = {
+                    fields: dict[str, Any] = {
                         name: tuple(value) if isinstance(value, list) else value
                         for name, value in event.items()
-                        if name != "event"
+                        if name not in _OF_ALL
                     }
                     found[event["draws"]] = Batch(**fields)
         return tuple(found.values())

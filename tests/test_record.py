@@ -2,6 +2,7 @@
 
 import json
 import resource
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +40,28 @@ def written(folder: Path, events: list[dict]) -> Record:
     return record
 
 
+def events(record: Record) -> list[dict]:
+    """What happened, without when."""
+    return [{k: v for k, v in event.items() if k != "time"} for event in record.events()]
+
+
+def test_every_event_has_its_time(tmp_path):
+    before = time.time()
+    times = [event["time"] for event in written(tmp_path, EVENTS).events()]
+    assert before - 0.001 <= times[0] <= times[-1] <= time.time() + 0.001
+    assert times == sorted(times)
+
+
+def test_whether_a_search_writes_to_the_folder_is_known_without_being_in_its_way(tmp_path):
+    record = written(tmp_path, EVENTS)
+    assert not record.is_held
+    with Record.open(tmp_path, HEADER).held():
+        assert record.is_held
+    assert not record.is_held
+    (tmp_path / ".lock").unlink()
+    assert not record.is_held
+
+
 def test_what_is_appended_is_read_back(tmp_path):
     written(tmp_path / "run", EVENTS)
     record = Record.read(tmp_path / "run")
@@ -55,12 +78,12 @@ def test_what_is_appended_is_read_back(tmp_path):
         checkpoint="checkpoints/a/2",
     )
     assert (trial.epoch, trial.metrics) == (2, {"latency_ms": 1.5, "accuracy": 0.7})
-    assert list(record.events()) == EVENTS
+    assert events(record) == EVENTS
 
 
 def test_opening_again_goes_on_in_the_same_journal(tmp_path):
     written(tmp_path, EVENTS[:2])
-    assert list(written(tmp_path, EVENTS[2:]).events()) == EVENTS
+    assert events(written(tmp_path, EVENTS[2:])) == EVENTS
 
 
 @pytest.mark.parametrize("repeated", EVENTS, ids=lambda e: f"{e['event']}-{e.get('epoch', '')}")
@@ -85,9 +108,9 @@ def test_a_line_without_its_end_is_ignored_and_cut_off_on_opening(tmp_path, torn
     record = written(tmp_path, [START, FIRST])
     with (tmp_path / "journal.jsonl").open("a") as journal:
         journal.write(torn)
-    assert list(record.events()) == [START, FIRST]
+    assert events(record) == [START, FIRST]
     Record.open(tmp_path, HEADER).append(SECOND)
-    assert list(record.events()) == [START, FIRST, SECOND]
+    assert events(record) == [START, FIRST, SECOND]
 
 
 @pytest.mark.parametrize(
@@ -192,9 +215,9 @@ def test_what_did_not_fit_on_the_disk_does_not_spoil_what_comes_after(tmp_path):
     size = (tmp_path / "journal.jsonl").stat().st_size
     with at_most(size + 20), pytest.raises(RecordError, match="cannot be written"):
         record.append(FIRST)
-    assert list(record.events()) == [START]
+    assert events(record) == [START]
     record.append(SECOND)
-    assert list(record.events()) == [START, SECOND]
+    assert events(record) == [START, SECOND]
 
 
 @contextmanager

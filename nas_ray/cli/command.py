@@ -17,12 +17,14 @@ _EXAMPLES = """examples:
   nas-ray search classification --device ethos-u85-2048 --trials 60 --storage runs/digits
   nas-ray search classification --device ethos-u85-2048 --constraint 'latency_ms<=0.2'
   nas-ray search my_project.nas --device ./my_device     (a module with space, task and data)
+  nas-ray status runs/digits
   nas-ray estimate my_project.models:Net --input 3x224x224 --device ethos-u85-2048
   nas-ray devices --json
 """
 
 _VERBS: dict[str, tuple[str, Callable[[], ArgumentParser], Callable[[Namespace], None]]] = {
     "search": (searching.SEARCH, searching.search_parser, searching.run_search),
+    "status": (searching.STATUS, searching.status_parser, searching.run_status),
     "report": (searching.REPORT, searching.report_parser, searching.run_report),
     "estimate": (estimating.ESTIMATE, estimating.estimate_parser, estimating.run_estimate),
     "measure": (estimating.MEASURE, estimating.measure_parser, estimating.run_measure),

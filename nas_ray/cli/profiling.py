@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 
-from nas_ray.cli.options import add_json, verb_parser
+from nas_ray.cli.options import add_json, seconds, verb_parser
 from nas_ray.cli.terminal import Meter, console
 from nas_ray.device import Device, device_folder, load_device
 from nas_ray.errors import MeasureError, NasRayError, SearchError
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from nas_ray.profiling.starting import Networks
 
 PROFILE = "make or extend the measurement table of a device"
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _FAILURES_SHOWN = 5
 
 
@@ -65,7 +63,7 @@ def run_profile(options: Namespace) -> None:
 
     _check(options)
     folder = device_folder(options.device)
-    time_s = _seconds(options.time) if options.time else None
+    time_s = seconds(options.time) if options.time else None
     budget = Budget(count=options.count, target_mape=options.target_mape, time_s=time_s)
     found: dict[str, Any] = {}
     with _measuring(folder, options) as measure_many:
@@ -213,10 +211,3 @@ def _check_networks(
         soft_wrap=True,
     )
     return checked
-
-
-def _seconds(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not found:
-        raise SearchError(f"a time is written 90s, 30m or 2h, but got {text!r}.")
-    return float(found[1]) * _SECONDS[found[2]]

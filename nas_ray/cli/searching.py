@@ -1,20 +1,25 @@
-"""`nas-ray search` and `nas-ray report`."""
+"""`nas-ray search`, `nas-ray status` and `nas-ray report`."""
 
 import json
+import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from nas_ray.cli.options import add_device, add_json, verb_parser
+from nas_ray.cli.options import add_device, add_json, seconds, verb_parser
 from nas_ray.cli.terminal import console
 from nas_ray.device import load_device
-from nas_ray.errors import InterruptedSearchError
+from nas_ray.errors import InterruptedSearchError, SearchError
 from nas_ray.record import Record
-from nas_ray.report import SearchResult, pareto_table
+from nas_ray.report import SearchResult, pareto_table, status_of, status_text
 
 SEARCH = "find and train the networks with the best trade-offs"
 REPORT = "write the report page of a search"
+STATUS = "say how far searches are, whether they run or not"
+#: Trials in a row that did not change the front before it counts as stalled.
+STALLED = 20
 
 
 def search_parser() -> ArgumentParser:
@@ -31,6 +36,15 @@ def search_parser() -> ArgumentParser:
     )
     add_device(parser)
     parser.add_argument("--trials", type=int, default=60, help="networks to train (default 60)")
+    parser.add_argument(
+        "--time", type=str, help="end this run after e.g. 90s, 30m or 2h; it can go on later"
+    )
+    parser.add_argument(
+        "--until",
+        type=str,
+        help=f"'front stalls': no more trials once {STALLED} in a row did not change the front; "
+        "'front stalls for 50' once 50 did not",
+    )
     parser.add_argument("--epochs", type=int, default=9, help="epochs at most (default 9)")
     parser.add_argument(
         "--constraint",
@@ -68,6 +82,8 @@ def run_search(options: Namespace) -> None:
             device=device,
             constraints=constraints,
             trials=options.trials,
+            time_s=seconds(options.time) if options.time else None,
+            stall=_stall(options.until) if options.until else None,
             max_epochs=options.epochs,
             storage=folder,
             seed=options.seed,
@@ -81,6 +97,35 @@ def run_search(options: Namespace) -> None:
         _show(Record.read(folder), as_json=options.json)
         raise
     _show(Record.read(folder), as_json=options.json)
+
+
+def _stall(text: str) -> int:
+    found = re.fullmatch(r"front stalls(?: for (\d+))?", text)
+    if not found:
+        raise SearchError(
+            f"--until is 'front stalls' or 'front stalls for' a number of trials, but got {text!r}."
+        )
+    return int(found[1] or STALLED)
+
+
+def status_parser() -> ArgumentParser:
+    """The options of `nas-ray status`."""
+    parser = verb_parser(STATUS, example="nas-ray status runs/digits")
+    parser.add_argument("run", type=str, nargs="+", help="folder of a search")
+    add_json(parser)
+    return parser
+
+
+def run_status(options: Namespace) -> None:
+    """Say of each search how far it is, from its folder alone."""
+    output, found = console(), {}
+    for folder in options.run:
+        record = Record.read(folder)
+        found[folder] = status_of(record)
+        output.print(pareto_table(record))
+        output.print(status_text(found[folder]), markup=False, highlight=False, soft_wrap=True)
+    if options.json:
+        print(json.dumps({folder: asdict(status) for folder, status in found.items()}))
 
 
 def report_parser() -> ArgumentParser:

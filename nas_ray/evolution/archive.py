@@ -64,12 +64,18 @@ class Archive:
         self.fault: NasRayError | None = None
         #: How many trials were handed out since the last pass of the pre-filter.
         self.started_since_batch = 0
+        #: How many trials ended since the front last changed.
+        self.stalled_for = 0
         self._resumable: deque[Started] = deque()
         self._numbers: dict[str, int] = {}
         if record is not None:
             self._replay(record)
 
     # Handing out
+
+    def begin_run(self, *, trials: int) -> None:
+        """Note that a run over this archive begins, and how many trials it is to have."""
+        self._write({"event": "run", "trials": trials})
 
     @property
     def started(self) -> int:
@@ -238,8 +244,12 @@ class Archive:
         return goes_on or trial.origin == BASELINE
 
     def _tell(self, trial: Trial) -> None:
+        self.stalled_for += 1
         if trial.status == "completed" and trial.curve:
             self.search.tell(trial.config, trial.metrics, trial.curve)
+            config = self.search.space.canonical(trial.config)
+            if any(known.config == config for known in self.search.front()):
+                self.stalled_for = 0
         elif trial.status == "stopped":
             self.search.tell_stopped(trial.config, trial.metrics, trial.curve)
         else:

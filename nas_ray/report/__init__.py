@@ -6,11 +6,13 @@ from nas_ray.report.page import write_page
 from nas_ray.report.plot import front_plot
 from nas_ray.report.result import SearchResult
 from nas_ray.report.settings import constraints_of, objectives_of
+from nas_ray.report.status import Status, status_of, status_text
 from nas_ray.report.tables import Funnel, baseline_row, front_table, funnel, trials_table
 
 __all__ = [
     "Funnel",
     "SearchResult",
+    "Status",
     "baseline_row",
     "constraints_of",
     "curves_plot",
@@ -20,6 +22,8 @@ __all__ = [
     "objectives_of",
     "pareto_table",
     "status_line",
+    "status_of",
+    "status_text",
     "trials_table",
     "write_page",
 ]

@@ -57,3 +57,11 @@ def percent(change: float) -> str:
         return _NOTHING
     digits = 0 if abs(change) >= 0.0995 else 1
     return f"{100 * change:+z.{digits}f} %"
+
+
+def duration(seconds: float) -> str:
+    """A time as a person reads it: `3 min 07 s`, `2 h 05 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -39,6 +39,31 @@ def quiet_trainer(package: Any, *, accelerator: str, **settings: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class EpochSeeds:
+    """Calls `seed(epoch)` before each epoch draws anything.
+
+    What an epoch draws (order of samples, dropout) then does not depend on whether the epochs
+    before it ran in the same process: a trial that is trained on from its checkpoint is trained as
+    if it had never stopped.
+    """
+
+    seed: Callable[[int], None]
+
+    def as_callback(self, package: Any) -> Any:
+        """The seeds as a callback of `package`, either Lightning."""
+        outer = self
+
+        class _Callback(package.Callback):  # type: ignore[misc]  # known at run time
+            def on_train_epoch_start(self, trainer: Any, *args: Any) -> None:
+                outer.seed(trainer.current_epoch)
+                if trainer.fit_loop.is_resuming:
+                    # Of the first epoch after a checkpoint the order of samples is drawn already.
+                    iter(trainer.fit_loop._data_fetcher)  # noqa: SLF001 - no public way to redraw
+
+        return _Callback()
+
+
+@dataclass(frozen=True)
 class EpochReport:
     """Hands the metrics of every epoch to `report(trainer, metrics)`, after checking them."""
 

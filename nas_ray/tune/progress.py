@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas_ray.evolution.archive import Archive
+from nas_ray.report.units import duration
 
 #: Seconds between lines where the output is not a terminal, and between redraws where it is.
 LINE_EVERY_S = 10.0
@@ -78,15 +79,15 @@ class Progress(Callback):
             f"{counts['completed']} done, {counts['stopped']} stopped early, "
             f"{counts['running']} running, {counts['failed']} failed of {self._trials} | "
             f"feasible: {share} | front: {len(self._archive.search.front())} | "
-            f"left: {_duration(self._seconds_left())}"
+            f"left: {self._left()}"
         )
 
-    def _seconds_left(self) -> float | None:
+    def _left(self) -> str:
         finished = self._archive.finished
         here = finished - self._finished_before
         if here < _ENOUGH_TO_GUESS:
-            return None
-        return (time.monotonic() - self._begun) / here * max(0, self._trials - finished)
+            return "?"
+        return duration((time.monotonic() - self._begun) / here * max(0, self._trials - finished))
 
     def _front(self) -> Table:
         metrics = [objective.metric for objective in self._archive.search.objectives]
@@ -95,10 +96,3 @@ class Progress(Callback):
         for row in rows[-_FRONT_ROWS:]:
             table.add_row(*(f"{value:.4g}" for value in row))
         return table
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s"

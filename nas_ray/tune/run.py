@@ -25,6 +25,7 @@ from nas_ray.record import Record
 from nas_ray.report import SearchResult
 from nas_ray.space import SearchSpace
 from nas_ray.studies import LiveStudy
+from nas_ray.tune.budget import Budget
 from nas_ray.tune.header import header
 from nas_ray.tune.local import ray_runtime
 from nas_ray.tune.mirroring import Mirroring
@@ -82,6 +83,8 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     objectives: Sequence[Objective] = DEFAULT_OBJECTIVES,
     constraints: Sequence[Constraint] = (),
     trials: int = 60,
+    time_s: float | None = None,
+    stall: int | None = None,
     max_epochs: int = 9,
     storage: str | Path | None = None,
     seed: int = 0,
@@ -98,17 +101,17 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     A `surrogate` learned from trained networks chooses among the candidates that the `screen` lets
     through, and `early_stopping` trains only the best on after 1, 3, 9, ... epochs: without one of
     them, or with `Screen(scored=0)`, that part of the cascade is left out.
-    Everything goes to the folder `storage` (`runs/<space>` by default); the same call with the same
-    folder resumes. The front is tested at the end, where the task and the data have a test.
+    It ends after `trials`, after `stall` trials in a row that did not change the front, or after
+    `time_s` seconds; trials under way then stay open. Everything goes to the folder `storage`
+    (`runs/<space>` by default); the same call with the same folder resumes, and with more trials or
+    more time goes on. The front is tested at the end, where the task and the data have a test.
 
     Raises a NasRayError that says rule, value and way out: before anything is trained where the
     settings cannot work, `InterruptedSearchError` after Ctrl-C once everything is saved.
     """
-    if trials < 1 or max_epochs < 1:
-        raise SearchError(
-            f"trials and max_epochs must be at least 1, but got trials={trials}, "
-            f"max_epochs={max_epochs}."
-        )
+    if max_epochs < 1:
+        raise SearchError(f"max_epochs must be at least 1, but got max_epochs={max_epochs}.")
+    budget = Budget(trials=trials, stall=stall, time_s=time_s)
     device = load_device(device) if isinstance(device, (str, Path)) else device
     evolution = EvolutionarySearch(
         space,
@@ -133,8 +136,8 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
             grace_epochs=1 if early_stopping else max_epochs,
             record=record,
         )
-        _run(archive, record.folder, trial, trials, screen, resources or Resources())
-    return _result(archive, record, trials)
+        _run(archive, record.folder, trial, budget, screen, resources or Resources())
+    return _result(archive, record, budget)
 
 
 def _require_picklable(**parts: Any) -> None:
@@ -153,39 +156,43 @@ def _run(
     archive: Archive,
     folder: Path,
     trial: LightningTrial,
-    trials: int,
+    budget: Budget,
     screen: Screen | None,
     resources: Resources,
 ) -> None:
     """Train what the searcher suggests, then test what is worth it."""
     with _stopping_on_interrupt(archive), ray_runtime() as is_own:
         concurrent = resources.concurrent(can_grow=not is_own)
-        searcher = CascadeSearch(archive, trials=trials, max_concurrent=concurrent, screen=screen)
-        _train(archive, folder, trial, searcher, trials, resources)
-        if not archive.interrupted:
+        searcher = CascadeSearch(
+            archive,
+            trials=budget.trials,
+            stall=budget.stall,
+            max_concurrent=concurrent,
+            screen=screen,
+        )
+        with budget.counted(archive):
+            archive.begin_run(trials=budget.trials)
+            _train(archive, folder, trial, searcher, budget.trials, resources)
+        if budget.is_spent or not archive.interrupted:
             test_networks(archive, trial, _worth_testing(archive))
 
 
-def _result(archive: Archive, record: Record, trials: int) -> SearchResult:
+def _result(archive: Archive, record: Record, budget: Budget) -> SearchResult:
     """What was found, with its report written; or what ended the search before its time."""
     if archive.fault is not None:
         raise archive.fault
     result = SearchResult(record)
     result.report(record.folder / REPORT)
     LiveStudy(record).update(record.trials())
-    if archive.interrupted:
+    if archive.interrupted and not budget.is_spent:
         raise InterruptedSearchError(
-            f"stopped by hand after {archive.finished} of {trials} trials. The front and the "
-            f"checkpoints so far are in {record.folder}; the same call with this folder resumes."
+            f"stopped by hand after {archive.finished} of {budget.trials} trials. The front and "
+            f"the checkpoints so far are in {record.folder}; the same call with this folder "
+            "resumes."
         )
     _require_success(archive, record.folder)
-    if archive.started < trials:
-        warnings.warn(
-            f"the search ended after {archive.started} of {trials} trials: no further network "
-            "within the constraints was found. Loosen them or add choices.",
-            UserWarning,
-            stacklevel=3,
-        )
+    if why := budget.why_early(archive):
+        warnings.warn(f"the search ended {why}", UserWarning, stacklevel=3)
     return result
 
 

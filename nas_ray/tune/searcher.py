@@ -21,7 +21,8 @@ class CascadeSearch(Searcher):
     Thousands of candidates are screened by cost and zero-shot score in Ray tasks while trials
     train; only survivors are suggested. At most `max_concurrent` trials are live. With one, the
     same seed suggests the same networks: candidates are then screened between trials, since what is
-    found beside one would depend on which of the two is over first. Give the same `archive` to a
+    found beside one would depend on which of the two is over first. After `trials`, or `stall` of
+    them in a row that did not change the front, no more are begun. Give the same `archive` to a
     `CascadeScheduler`.
     """
 
@@ -31,18 +32,20 @@ class CascadeSearch(Searcher):
         *,
         trials: int,
         max_concurrent: int = 1,
+        stall: int | None = None,
         screen: Screen | None = None,
         train_baseline: bool = True,
     ) -> None:
         super().__init__()
-        if trials < 1 or max_concurrent < 1:
+        if trials < 1 or max_concurrent < 1 or (stall is not None and stall < 1):
             raise SearchError(
-                "trials and max_concurrent must be at least 1, but got "
-                f"trials={trials}, max_concurrent={max_concurrent}."
+                "trials, max_concurrent and stall must be at least 1, but got "
+                f"trials={trials}, max_concurrent={max_concurrent}, stall={stall}."
             )
         self._archive = archive
         self._trials = trials
         self._max_concurrent = max_concurrent
+        self._stall = stall
         self._train_baseline = train_baseline
         self._screen = screen or Screen()
         self._alone = max_concurrent == 1
@@ -100,10 +103,16 @@ class CascadeSearch(Searcher):
             return False
         idle = not self._archive.ready and not self._screening.under_way
         used_up = idle and self._screening.exhausted
-        if self._archive.started < self._trials and not used_up:
+        if not self._has_enough and not used_up:
             return False
         # Trials under way may yet bring a stopped one among the best of its rung.
         return not self._live and not self._archive.has_promotable
+
+    @property
+    def _has_enough(self) -> bool:
+        """Whether no further trial is to be begun."""
+        stalled = self._stall is not None and self._archive.stalled_for >= self._stall
+        return stalled or self._archive.started >= self._trials
 
     def _first(self) -> Started | None:
         if self._archive.started or not self._train_baseline:
@@ -120,7 +129,7 @@ class CascadeSearch(Searcher):
         With nothing live Ray Tune's controller would block in a loop of its own that handles
         neither callbacks nor Ctrl-C, so the waiting is done here, a second at a time.
         """
-        if self._archive.started >= self._trials:
+        if self._has_enough:
             return None
         self._begin_when_low()
         while self._alone and self._screening.under_way and not self._archive.interrupted:
@@ -142,7 +151,7 @@ class CascadeSearch(Searcher):
         low = self._archive.ready <= enough
         if self._archive.search.learns:
             low = low or self._archive.started_since_batch >= self._screen.kept // 2
-        if low and self._archive.started < self._trials:
+        if low and not self._has_enough:
             self._screening.begin()
 
     def _take(self, found: Pass | None) -> None:

@@ -19,7 +19,7 @@ from nas_ray.device import Device
 from nas_ray.errors import RecordError, SearchError
 from nas_ray.evolution.costing import cost_candidates
 from nas_ray.space import Config, SearchSpace
-from nas_ray.tune.lightning import EpochReport, lightning_package, quiet_trainer
+from nas_ray.tune.lightning import EpochReport, EpochSeeds, lightning_package, quiet_trainer
 from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM, STORAGE_ERROR
 
 #: What a checkpoint folder holds: all that training needs to go on, the weights alone, the config.
@@ -78,12 +78,13 @@ class LightningTrial:
         module = self.task(network)
         package = lightning_package(module)
         run = _Run(network=network, config=config, costs=candidate.costs)
+        seeds = EpochSeeds(lambda epoch: seed_everything(self.seed, epoch + 1))
         report = EpochReport(run.report)
         trainer = quiet_trainer(
             package,
             accelerator=accelerator,
             max_epochs=self.max_epochs,
-            callbacks=[report.as_callback(package)],
+            callbacks=[seeds.as_callback(package), report.as_callback(package)],
             num_sanity_val_steps=0,
         )
         checkpoint = _resume_path(resume_from)
@@ -130,11 +131,12 @@ class _Run:
             )
 
 
-def seed_everything(seed: int) -> None:
-    """Seed every generator for one trial; the worker may have trained others before."""
-    random.seed(seed)
-    torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - what a user's data pipeline may draw from
+def seed_everything(*seeds: int) -> None:
+    """Seed every generator by numbers >= 0; the worker may have trained other networks before."""
+    (mixed,) = np.random.SeedSequence(seeds).generate_state(1)
+    random.seed(int(mixed))
+    torch.manual_seed(int(mixed))
+    np.random.seed(mixed)  # noqa: NPY002 - what a user's data pipeline may draw from
 
 
 def _use_what_was_promised() -> str:
