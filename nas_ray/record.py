@@ -34,7 +34,8 @@ class Trial:
     """One network of a search, as the journal tells it.
 
     `status` is one of running, completed, stopped (early), failed. `metrics` are the last reported,
-    `curve` those of every epoch, `checkpoint` a path relative to the record's folder.
+    `curve` those of every epoch, `checkpoint` a path relative to the record's folder. `retries` are
+    the errors of attempts after which it was trained on.
     """
 
     number: int
@@ -47,6 +48,7 @@ class Trial:
     test: Mapping[str, float] = field(default_factory=dict)
     checkpoint: str = ""
     error: str = ""
+    retries: tuple[str, ...] = ()
 
     @property
     def epoch(self) -> int:
@@ -77,6 +79,8 @@ class Trial:
             return replace(self, curve=curve, checkpoint=newest or self.checkpoint)
         if event["event"] == "end":
             return replace(self, status=event["status"], error=event["error"])
+        if event["event"] == "retry":
+            return replace(self, retries=(*self.retries, event["error"]))
         if event["event"] == "promote":
             return replace(self, status="running", error="")
         if event["event"] == "test":

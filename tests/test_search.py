@@ -18,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("local_ray")
 
 SMALL = nas_ray.Screen(pool=24, scored=8, kept=4)
 ONE_AT_A_TIME = nas_ray.Resources(max_concurrent=1)
+NOT_AGAIN = nas_ray.Resources(max_concurrent=1, retries=0)
 
 
 def run(folder: Path, device, space=None, task=tiny_job.task, **changes) -> nas_ray.SearchResult:
@@ -109,7 +110,9 @@ def test_a_finished_search_started_again_trains_nothing(finished, small_device):
         small_device,
         constraints=[nas_ray.Constraint("latency_ms", upper=0.02)],
     )
-    assert journal(finished) == before
+    *same, new = journal(finished)
+    assert same == before
+    assert (new["event"], new["trials"]) == ("run", 5)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +121,7 @@ def unsound(tmp_path_factory, small_device) -> Path:
     folder = tmp_path_factory.mktemp("unsound")
     space = tiny_job.unsound_space("wrong_outputs", "nan", "dies", "raises", "no_module")
     with pytest.warns(UserWarning, match="the search ended after 4 of 20 trials"):
-        run(folder, small_device, space, trials=20, max_epochs=2)
+        run(folder, small_device, space, trials=20, max_epochs=2, resources=NOT_AGAIN)
     return folder
 
 
@@ -205,11 +208,16 @@ def test_a_budget_of_nothing_is_refused(settings, tmp_path, small_device):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"cpus_per_trial": 0}, {"gpus_per_trial": -1.0}, {"max_concurrent": 0}],
-    ids=["no_cpu", "negative_gpu", "none_at_once"],
+    [
+        {"cpus_per_trial": 0},
+        {"gpus_per_trial": -1.0},
+        {"max_concurrent": 0},
+        {"retries": -1},
+    ],
+    ids=["no_cpu", "negative_gpu", "none_at_once", "fewer_than_none_again"],
 )
 def test_resources_that_mean_nothing_are_refused(settings):
-    with pytest.raises(SearchError, match="must hold"):
+    with pytest.raises(SearchError, match="must be at least"):
         nas_ray.Resources(**settings)
 
 

@@ -4,7 +4,10 @@ A module of its own, because Ray's workers import what they run. `kind` says how
 """
 
 import os
+import signal
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -40,8 +43,45 @@ class DiesInTraining(nn.Module):
         return self.linear(images.flatten(1))
 
 
+class FaultyInTheSecondEpoch(nn.Module):
+    """Something happens to its process in the second epoch; where it leaves a mark, only once."""
+
+    def __init__(self, fault: Callable[[], None], mark: str) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+        self.fault, self.mark, self.batches = fault, mark, 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.batches += self.training
+        if self.batches == 12 and not (self.mark and Path(self.mark).exists()):
+            if self.mark:
+                Path(self.mark).touch()
+            self.fault()
+        return self.linear(images.flatten(1))
+
+
+def runs_out_of_memory() -> None:
+    """As Python says it."""
+    raise MemoryError("no 12 GiB left")
+
+
+def is_killed() -> None:
+    """As the kernel and Ray do it, to a process that takes too much memory or to a node."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hangs() -> None:
+    """For longer than any test."""
+    time.sleep(600)
+
+
+_FAULTS = {"out_of_memory": runs_out_of_memory, "killed": is_killed, "hangs": hangs}
+
+
 def build(config: dict) -> nn.Module:
     kind = config.get("kind", "sound")
+    if kind in _FAULTS:
+        return FaultyInTheSecondEpoch(_FAULTS[kind], config["mark"])
     if kind == "raises":
         raise RuntimeError("no such network")
     if kind == "no_module":
@@ -92,6 +132,22 @@ def unsound_space(*kinds: str) -> SearchSpace:
             "depth": Categorical(1),
             "kernel": Categorical(3),
             "kind": Categorical("sound", *kinds),
+        },
+        build=build,
+        example_input=example_input,
+    )
+
+
+def faulty_space(kind: str, mark: Path | None = None) -> SearchSpace:
+    """One sound network and one that something happens to: once, if it can leave a `mark`."""
+    return SearchSpace(
+        name="faulty",
+        choices={
+            "width": Categorical(8),
+            "depth": Categorical(1),
+            "kernel": Categorical(3),
+            "kind": Categorical("sound", kind),
+            "mark": Categorical(str(mark or "")),
         },
         build=build,
         example_input=example_input,

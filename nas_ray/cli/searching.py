@@ -61,6 +61,12 @@ def search_parser() -> ArgumentParser:
     parser.add_argument("--cpus-per-trial", type=int, default=1, help="threads of a trial")
     parser.add_argument("--gpus-per-trial", type=float, default=0.0, help="e.g. 0.25")
     parser.add_argument("--max-concurrent", type=int, help="trials at once (default: all that fit)")
+    parser.add_argument(
+        "--retries", type=int, default=3, help="how often a lost trial goes on (default 3)"
+    )
+    parser.add_argument(
+        "--silent", type=str, help="end a trial that reported nothing for e.g. 90s, 30m or 2h"
+    )
     add_json(parser)
     return parser
 
@@ -91,6 +97,8 @@ def run_search(options: Namespace) -> None:
                 cpus_per_trial=options.cpus_per_trial,
                 gpus_per_trial=options.gpus_per_trial,
                 max_concurrent=options.max_concurrent,
+                retries=options.retries,
+                silent_s=seconds(options.silent) if options.silent else None,
             ),
         )
     except InterruptedSearchError:

@@ -68,6 +68,7 @@ class Archive:
         self.stalled_for = 0
         self._resumable: deque[Started] = deque()
         self._numbers: dict[str, int] = {}
+        self._explanations: dict[int, str] = {}
         if record is not None:
             self._replay(record)
 
@@ -208,6 +209,18 @@ class Archive:
         if self.trials[number].status == "running":
             self._apply({"event": "end", "trial": number, "status": status, "error": error})
             self._tell(self.trials[number])
+
+    def retry(self, number: int, error: str) -> None:
+        """Note that a trial is trained on from its last checkpoint after an attempt failed."""
+        self._apply({"event": "retry", "trial": number, "error": error})
+
+    def explain(self, number: int, reason: str) -> None:
+        """Say why the worker of a trial is about to die, where Ray will only see that it did."""
+        self._explanations[number] = reason
+
+    def explained(self, number: int) -> str:
+        """What was said with `explain` since it was last asked; empty if nothing was."""
+        return self._explanations.pop(number, "")
 
     def is_open(self, number: int) -> bool:
         """Whether a trial still runs, or would if nobody had interrupted it."""

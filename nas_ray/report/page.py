@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_ray.errors import RecordError
-from nas_ray.record import Record
+from nas_ray.record import Record, Trial
 from nas_ray.report.comparison import compare_front
 from nas_ray.report.curves import curves_plot
 from nas_ray.report.markup import (
@@ -169,12 +169,19 @@ def _failures(record: Record) -> Html:
     parts = [_unbuildable(record)]
     if not failed:
         parts.append(paragraph("No trial failed."))
-    for trial in failed:
-        lines = trial.error.strip().splitlines() or ["no reason was recorded"]
-        config = "\n".join(f"{name}: {value}" for name, value in trial.config.items())
-        text = f"{trial.error.strip()}\n\nconfig:\n{config}"
-        parts.append(details(f"trial {trial.number}: {lines[-1]}", preformatted(text)))
+    parts += [_failure(f"trial {t.number}", t.error, t) for t in failed]
+    for trial in record.trials().values():
+        parts += [
+            _failure(f"trial {trial.number}, attempt {attempt}, was retried", error, trial)
+            for attempt, error in enumerate(trial.retries, start=1)
+        ]
     return section("Failures", *parts)
+
+
+def _failure(title: str, error: str, trial: Trial) -> Html:
+    lines = error.strip().splitlines() or ["no reason was recorded"]
+    config = "\n".join(f"{name}: {value}" for name, value in trial.config.items())
+    return details(f"{title}: {lines[-1]}", preformatted(f"{error.strip()}\n\nconfig:\n{config}"))
 
 
 def _unbuildable(record: Record) -> Html:

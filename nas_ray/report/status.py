@@ -17,7 +17,8 @@ class Status:
     """How far a search is.
 
     `is_running` is whether a process on this machine writes to its folder, `last_event_s` when
-    something happened last, in seconds since 1970. Of `trials_wanted` that the last run was told,
+    something happened last, in seconds since 1970. `retries` are attempts
+    that failed and were tried again. Of `trials_wanted` that the last run was told,
     `trials_left` have not ended. `trials_per_hour` and `seconds_left` are None where too little has
     happened to tell.
     """
@@ -28,6 +29,7 @@ class Status:
     trials_left: int | None
     trials_per_hour: float | None
     seconds_left: float | None
+    retries: int
     front: int
     funnel: Funnel
 
@@ -47,6 +49,7 @@ def status_of(record: Record) -> Status:
         trials_left=left,
         trials_per_hour=None if rate is None else 3600 * rate,
         seconds_left=None if rate is None or left is None else left / rate,
+        retries=sum(event["event"] == "retry" for event in events),
         front=len(front_table(record)),
         funnel=counts,
     )
@@ -76,6 +79,7 @@ def status_text(status: Status) -> str:
     trials = (
         f"{state}: {counts.completed} completed, {counts.stopped_early} stopped early, "
         f"{counts.failed} failed, {counts.running} {unfinished}, of {goal} trials"
+        + (f"; {status.retries} attempts retried" if status.retries else "")
     )
     screened = (
         f"screened: {counts.costed} costed, {counts.unbuildable} could not be built, "

@@ -22,10 +22,11 @@ class Budget:
     is_spent: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("trials", "stall", "time_s"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise SearchError(f"{name} must be above 0, but got {name}={value}.")
+        for name, value in (("trials", self.trials), ("stall", self.stall)):
+            if value is not None and value < 1:
+                raise SearchError(f"{name} must be at least 1, but got {name}={value}.")
+        if self.time_s is not None and not self.time_s > 0:
+            raise SearchError(f"time_s must be above 0, but got time_s={self.time_s}.")
 
     @contextmanager
     def counted(self, archive: Archive) -> Iterator[None]:

@@ -7,7 +7,6 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,48 +29,15 @@ from nas_ray.tune.header import header
 from nas_ray.tune.local import ray_runtime
 from nas_ray.tune.mirroring import Mirroring
 from nas_ray.tune.progress import Progress
+from nas_ray.tune.resources import Resources
 from nas_ray.tune.scheduler import CascadeScheduler
 from nas_ray.tune.searcher import CascadeSearch
 from nas_ray.tune.testing import test_networks
 from nas_ray.tune.trial import LightningTrial, Task
+from nas_ray.tune.watchdog import Watchdog
 
 DEFAULT_OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
 REPORT = "report.html"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What each trial is given. `max_concurrent` defaults to as many as the cluster holds."""
-
-    cpus_per_trial: int = 1
-    gpus_per_trial: float = 0.0
-    max_concurrent: int | None = None
-
-    def __post_init__(self) -> None:
-        concurrent = 1 if self.max_concurrent is None else self.max_concurrent
-        if self.cpus_per_trial < 1 or self.gpus_per_trial < 0 or concurrent < 1:
-            raise SearchError(
-                "`cpus_per_trial >= 1`, `gpus_per_trial >= 0` and `max_concurrent >= 1` must hold, "
-                f"but got cpus_per_trial={self.cpus_per_trial}, "
-                f"gpus_per_trial={self.gpus_per_trial}, max_concurrent={self.max_concurrent}."
-            )
-
-    def concurrent(self, *, can_grow: bool) -> int:
-        """How many trials may train at once on the Ray that is running.
-
-        Raises SearchError where not even one fits and the cluster cannot grow.
-        """
-        total = ray.cluster_resources()
-        wanted = {"CPU": float(self.cpus_per_trial), "GPU": self.gpus_per_trial}
-        for name, amount in wanted.items():
-            if amount > total.get(name, 0) and not can_grow:
-                raise SearchError(
-                    f"a trial was promised {amount:g} {name}, but this machine has "
-                    f"{total.get(name, 0):g}: no trial could ever start. Ask for less, or run on a "
-                    "cluster."
-                )
-        fits = min(total.get(name, 0) / amount for name, amount in wanted.items() if amount)
-        return self.max_concurrent or max(1, int(fits))
 
 
 def search(  # noqa: PLR0913 - the public contract: everything a search can be told
@@ -162,12 +128,12 @@ def _run(
 ) -> None:
     """Train what the searcher suggests, then test what is worth it."""
     with _stopping_on_interrupt(archive), ray_runtime() as is_own:
-        concurrent = resources.concurrent(can_grow=not is_own)
+        resources.check(can_grow=not is_own)
         searcher = CascadeSearch(
             archive,
             trials=budget.trials,
             stall=budget.stall,
-            max_concurrent=concurrent,
+            max_concurrent=resources.concurrent(can_grow=not is_own),
             screen=screen,
         )
         with budget.counted(archive):
@@ -229,6 +195,9 @@ def _tuner(
     progress: Progress,
     resources: Resources,
 ) -> tune.Tuner:
+    callbacks: list[tune.Callback] = [progress, Mirroring(archive)]
+    if resources.silent_s is not None:
+        callbacks.append(Watchdog(archive, resources.silent_s))
     return tune.Tuner(
         tune.with_resources(
             trial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
@@ -244,7 +213,8 @@ def _tuner(
             name="checkpoints",
             storage_path=str(folder),
             verbose=0,
-            callbacks=[progress, Mirroring(archive)],
+            callbacks=callbacks,
+            failure_config=tune.FailureConfig(max_failures=resources.retries),
             stop=_StopWhenInterrupted(archive),
             # Two: Ray deletes the older one before the journal names the newer one.
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2),

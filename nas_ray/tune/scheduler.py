@@ -1,5 +1,6 @@
 """`CascadeScheduler`: successive halving on several objectives, for any Ray Tune run."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,14 +106,20 @@ class CascadeScheduler(FIFOScheduler):
         self._archive.finish(number, "completed")
 
     def on_trial_error(self, tune_controller: "TuneController", trial: Trial) -> None:
-        """Close a trial whose worker died."""
-        if self._archive is not None:
-            number = self._archive.number_of(trial.trial_id)
-            self._archive.finish(number, "failed", _reason(trial))
+        """Note that a trial whose worker died is tried again, or close it as failed."""
+        if self._archive is None or self._archive.interrupted:
+            return
+        number = self._archive.number_of(trial.trial_id)
+        reason = self._archive.explained(number) or _reason(trial)
+        if trial.should_recover():
+            self._archive.retry(number, reason)
+        else:
+            self._archive.finish(number, "failed", reason)
 
 
 def _reason(trial: Trial) -> str:
-    """What Ray Tune wrote down about a trial that raised, or whose worker died."""
+    """What Ray Tune wrote down of the last failure of a trial that raised, or whose worker died."""
     path = Path(trial.error_file) if trial.error_file else None
     text = path.read_text(errors="replace") if path is not None and path.exists() else ""
-    return text.strip() or "the worker died"
+    last = re.split(r"^Failure # \d+ .*$", text, flags=re.MULTILINE)[-1]
+    return last.strip() or "the worker died"

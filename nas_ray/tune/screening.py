@@ -37,13 +37,14 @@ _COMPUTED = {
 }
 
 
-@ray.remote(num_cpus=0)
+# Over all nodes: without a CPU to ask for, Ray would run every task where the search itself runs.
+@ray.remote(num_cpus=0, scheduling_strategy="SPREAD")
 def _cost(space: SearchSpace, costs: Costs, configs: Sequence[Config]) -> list[Candidate]:
     torch.set_num_threads(1)
     return cost_candidates(space, costs, configs)
 
 
-@ray.remote(num_cpus=0)
+@ray.remote(num_cpus=0, scheduling_strategy="SPREAD")
 def _score(space: SearchSpace, candidates: Sequence[Candidate], seed: int) -> list[Candidate]:
     torch.set_num_threads(1)
     return [score_candidate(space, candidate, seed) for candidate in candidates]
@@ -92,7 +93,8 @@ class Screening:
     ) -> None:
         self._search = search
         self._screen = screen
-        self._max_tasks = max_tasks
+        #: How many tasks run at once.
+        self.max_tasks = max_tasks
         self._steps: Generator[list[Any], None, Pass] | None = None
         filled = [n for n, batch in enumerate(batches, start=1) if batch.survivors]
         self._empty_passes = len(batches) - max(filled, default=0)
@@ -217,7 +219,7 @@ class Screening:
         running: dict[Any, tuple[tuple[int, ...], Sequence[Any]]] = {}
         results: dict[tuple[int, ...], list[Candidate]] = {}
         while waiting or running:
-            while waiting and len(running) < self._max_tasks:
+            while waiting and len(running) < self.max_tasks:
                 position, chunk = waiting.popleft()
                 running[submit(chunk)] = (position, chunk)
             done, _ = ray.wait(list(running), num_returns=len(running), timeout=0)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,16 @@ from nas_ray.evolution.screen import Screen
 from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM, numbers_in
 from nas_ray.tune.screening import Pass, Screening
 
+#: Seconds between looks at how many trials may be live.
+LOOK_EVERY_S = 5.0
+
 
 class CascadeSearch(Searcher):
     """Suggests what an earlier run left unfinished, then the baseline, then bred networks.
 
     Thousands of candidates are screened by cost and zero-shot score in Ray tasks while trials
-    train; only survivors are suggested. At most `max_concurrent` trials are live. With one, the
+    train; only survivors are suggested. At most `max_concurrent` trials are live: a number, or a
+    function that is asked again every few seconds, for clusters that grow. With one, the
     same seed suggests the same networks: candidates are then screened between trials, since what is
     found beside one would depend on which of the two is over first. After `trials`, or `stall` of
     them in a row that did not change the front, no more are begun. Give the same `archive` to a
@@ -31,26 +37,29 @@ class CascadeSearch(Searcher):
         archive: Archive,
         *,
         trials: int,
-        max_concurrent: int = 1,
+        max_concurrent: int | Callable[[], int] = 1,
         stall: int | None = None,
         screen: Screen | None = None,
         train_baseline: bool = True,
     ) -> None:
         super().__init__()
-        if trials < 1 or max_concurrent < 1 or (stall is not None and stall < 1):
+        limit = max_concurrent if isinstance(max_concurrent, int) else max_concurrent()
+        if trials < 1 or limit < 1 or (stall is not None and stall < 1):
             raise SearchError(
                 "trials, max_concurrent and stall must be at least 1, but got "
-                f"trials={trials}, max_concurrent={max_concurrent}, stall={stall}."
+                f"trials={trials}, max_concurrent={limit}, stall={stall}."
             )
         self._archive = archive
         self._trials = trials
         self._max_concurrent = max_concurrent
+        self._limit = limit
+        self._looked = time.monotonic()
         self._stall = stall
         self._train_baseline = train_baseline
         self._screen = screen or Screen()
         self._alone = max_concurrent == 1
         # Between trials every CPU is free.
-        tasks = (os.cpu_count() or 1) if self._alone else max_concurrent
+        tasks = (os.cpu_count() or 1) if self._alone else limit
         self._screening = Screening(archive.search, self._screen, tasks, archive.batches)
         self._live: set[str] = set()
         self._unused: dict[str, None] = {}
@@ -77,10 +86,11 @@ class CascadeSearch(Searcher):
             raise
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        self._look_again()
         self._take(self._screening.advance(timeout_s=0))
         if self._is_over():
             return str(Searcher.FINISHED)
-        if len(self._live) >= self._max_concurrent:
+        if len(self._live) >= self._limit:
             return None
         started = (
             self._archive.resume_one()
@@ -95,6 +105,13 @@ class CascadeSearch(Searcher):
         self._archive.bind(trial_id, started.number)
         self._live.add(trial_id)
         return {**self._unused, **started.config, RESUME_FROM: self._absolute(started.checkpoint)}
+
+    def _look_again(self) -> None:
+        """Follow a cluster that grows or shrinks."""
+        if isinstance(self._max_concurrent, int) or time.monotonic() - self._looked < LOOK_EVERY_S:
+            return
+        self._looked = time.monotonic()
+        self._limit = self._screening.max_tasks = self._max_concurrent()
 
     def _is_over(self) -> bool:
         if self._archive.interrupted:
@@ -147,7 +164,7 @@ class CascadeSearch(Searcher):
         Not earlier: the later it begins, the more it knows of the trials before it. A surrogate
         chooses among many that wait, and gets new ones to choose among just as often.
         """
-        enough = max(self._max_concurrent, self._screen.kept // 2)
+        enough = max(self._limit, self._screen.kept // 2)
         low = self._archive.ready <= enough
         if self._archive.search.learns:
             low = low or self._archive.started_since_batch >= self._screen.kept // 2
