@@ -57,6 +57,12 @@ def search_parser() -> ArgumentParser:
         type=str,
         help="folder of the search (default runs/TASK); the same folder again resumes",
     )
+    parser.add_argument(
+        "--warm-start",
+        type=str,
+        action="append",
+        help="folder of another search over a similar space, to learn from; may be repeated",
+    )
     parser.add_argument("--seed", type=int, default=0, help="one seed for everything (default 0)")
     parser.add_argument("--cpus-per-trial", type=int, default=1, help="threads of a trial")
     parser.add_argument("--gpus-per-trial", type=float, default=0.0, help="e.g. 0.25")
@@ -92,6 +98,7 @@ def run_search(options: Namespace) -> None:
             stall=_stall(options.until) if options.until else None,
             max_epochs=options.epochs,
             storage=folder,
+            warm_starts=options.warm_start or (),
             seed=options.seed,
             resources=Resources(
                 cpus_per_trial=options.cpus_per_trial,

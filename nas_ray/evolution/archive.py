@@ -11,13 +11,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from nas_ray.errors import NasRayError, RecordError, SearchError, nearest
+from nas_ray.evolution.observation import Observation, observation
 from nas_ray.evolution.rungs import Rungs
 from nas_ray.evolution.screen import Candidate
 from nas_ray.evolution.search import EvolutionarySearch
 from nas_ray.evolution.waiting import Plan
+from nas_ray.evolution.warm_start import WarmStart
 from nas_ray.record import Batch, Record, Trial
 
 BASELINE = "baseline"
+WARM_START = "warm start"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,9 @@ class Archive:
         #: How many trials ended since the front last changed.
         self.stalled_for = 0
         self._resumable: deque[Started] = deque()
+        #: The searches that this one learned from at its start.
+        self.warmed_by: set[str] = set()
+        self._warm_first: deque[Observation] = deque()
         self._numbers: dict[str, int] = {}
         self._explanations: dict[int, str] = {}
         if record is not None:
@@ -133,6 +139,33 @@ class Archive:
     def start_baseline(self, candidate: Candidate) -> Started:
         """Hand out the network to beat: trained in full, whatever the constraints say of it."""
         return self._start(candidate, BASELINE)
+
+    def warm_up(self, start: WarmStart) -> None:
+        """Take what another search found out."""
+        event = {
+            "event": "warm_start",
+            "source": start.source,
+            "observed": [asdict(one) for one in start.observed],
+            "first": list(start.first),
+        }
+        self._write(event)
+        self._warm(event)
+
+    def _warm(self, event: Mapping[str, Any]) -> None:
+        self.warmed_by.add(event["source"])
+        observed = [observation(fields) for fields in event["observed"]]
+        self.search.tell_elsewhere(observed)
+        known = {self.search.space.key(one.config): one for one in observed}
+        self._warm_first.extend(known[self.search.space.key(config)] for config in event["first"])
+
+    def start_warm(self) -> Started | None:
+        """Hand out one of the best networks of a warm start that was not handed out; or None."""
+        while self._warm_first:
+            one = self._warm_first.popleft()
+            if not self.search.is_known(self.search.space.key(one.config)):
+                candidate = Candidate(config=one.config, costs=one.costs, scores=one.scores)
+                return self._start(candidate, WARM_START)
+        return None
 
     def start_next(self) -> Started | None:
         """Hand out the screened candidate that is most worth training by now; or None."""
@@ -299,6 +332,9 @@ class Archive:
                 self.search.skip_draws(batch.draws + 1)
             elif kind == "plan":
                 self._follow(record, event)
+            elif kind == "warm_start" and event.get("source") not in self.warmed_by:
+                with record.understood(event):
+                    self._warm(event)
             elif kind == "start" and number not in self.trials:
                 self._admit(begun[number])
             elif number >= 0:

@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 #: Networks a surrogate learns from at most, and how many of them are those nearest to the front.
 LARGEST = 400
 NEAREST = 200
+#: How doubtful it is that a network does here what it did elsewhere, as a share of all variance.
+_ELSEWHERE = 0.1
 #: The weights are tuned anew when there are this many times as many observations.
 _GROWTH = 1.2
 
@@ -97,9 +99,10 @@ def _known(observation: Observation, metrics: Mapping[str, float], endings: Endi
         values = {name: sign * observation.metrics[name] for name, sign in metrics.items()}
         return Known(candidate=candidate, values=values, partial=not observation.final)
     ends = {name: endings.of(observation, name) for name in metrics}
+    doubt = max((end.doubt for end in ends.values()), default=0.0)
     return Known(
         candidate=candidate,
         values={name: sign * ends[name].value for name, sign in metrics.items()},
-        doubt=max((end.doubt for end in ends.values()), default=0.0),
-        partial=True,
+        doubt=doubt + (_ELSEWHERE if observation.elsewhere else 0.0),
+        partial=not observation.elsewhere,
     )

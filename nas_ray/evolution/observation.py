@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from nas_ray.evolution.screen import Candidate
 from nas_ray.space import Config
@@ -13,13 +14,15 @@ class Observation:
 
     `costs` and `scores` are what was known before it was trained. `curve` are the metrics of its
     epochs, by epoch, where they were reported. `final` is False for one that was stopped early:
-    good enough to breed from, not for the front.
+    good enough to breed from, not for the front. One from `elsewhere` was trained by another
+    search: it says something of the network, which may be trained here as well.
     """
 
     config: Config
     metrics: Mapping[str, float]
     final: bool = True
     failed: bool = False
+    elsewhere: bool = False
     costs: Mapping[str, float] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     curve: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
@@ -34,3 +37,9 @@ class Observation:
         return Candidate(
             config=self.config, costs={**self.metrics, **self.costs}, scores=self.scores
         )
+
+
+def observation(fields: Mapping[str, Any]) -> Observation:
+    """An observation from its fields as JSON has them, whose keys are text."""
+    curve = {int(epoch): values for epoch, values in fields["curve"].items()}
+    return Observation(**{**fields, "curve": curve})

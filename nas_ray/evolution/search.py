@@ -19,7 +19,7 @@ from nas_ray.evolution.costing import Costs, cost_candidates
 from nas_ray.evolution.expectation import Outlook
 from nas_ray.evolution.history import History
 from nas_ray.evolution.learner import Learner
-from nas_ray.evolution.observation import Observation
+from nas_ray.evolution.observation import Observation, observation
 from nas_ray.evolution.proposal import POPULATION, best_first, propose
 from nas_ray.evolution.screen import Candidate, violation
 from nas_ray.evolution.threads import one_thread
@@ -179,6 +179,16 @@ class EvolutionarySearch:
                 scores=known.scores if known else {},
             ),
         )
+
+    def tell_elsewhere(self, observations: Sequence[Observation]) -> None:
+        """Record what another search found out, as hints: its networks may be asked for here."""
+        for one in observations:
+            self._history.add(self._place(one), one)
+
+    def _place(self, one: Observation) -> str:
+        key = self.space.key(one.config)
+        # Beside the network itself, so that it is not known here.
+        return f"elsewhere {key}" if one.elsewhere else key
 
     def _record(
         self, config: Mapping[str, Any], metrics: Mapping[str, float], curve: Curve, *, final: bool
@@ -422,8 +432,8 @@ class EvolutionarySearch:
         self._draws, self._chosen = int(state["draws"]), int(state["chosen"])
         self._history.clear()
         for fields in state["observed"]:
-            curve = {int(epoch): values for epoch, values in fields["curve"].items()}
-            self._history.add(key(fields["config"]), Observation(**{**fields, "curve": curve}))
+            known = observation(fields)
+            self._history.add(self._place(known), known)
         self._pending = {key(c["config"]): Candidate(**c) for c in state["pending"]}
         self._waiting.load_state_dict(state["waiting"])
         self._costed.load_state_dict(state["costed"])

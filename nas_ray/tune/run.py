@@ -19,6 +19,7 @@ from nas_ray.errors import InterruptedSearchError, SearchError
 from nas_ray.evolution.archive import BASELINE, Archive
 from nas_ray.evolution.screen import Screen
 from nas_ray.evolution.search import EvolutionarySearch
+from nas_ray.evolution.warm_start import warm_start
 from nas_ray.objective import Constraint, Objective
 from nas_ray.record import Record
 from nas_ray.report import SearchResult
@@ -53,6 +54,7 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     stall: int | None = None,
     max_epochs: int = 9,
     storage: str | Path | None = None,
+    warm_starts: Sequence[str | Path] = (),
     seed: int = 0,
     screen: Screen | None = None,
     surrogate: bool = True,
@@ -70,7 +72,9 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     It ends after `trials`, after `stall` trials in a row that did not change the front, or after
     `time_s` seconds; trials under way then stay open. Everything goes to the folder `storage`
     (`runs/<space>` by default); the same call with the same folder resumes, and with more trials or
-    more time goes on. The front is tested at the end, where the task and the data have a test.
+    more time goes on. `warm_starts` are folders of other searches, over a similar space, whose
+    networks are hints for this one (`nas_ray.evolution.warm_start`); warnings say what could not be
+    mapped. The front is tested at the end, where the task and the data have a test.
 
     Raises a NasRayError that says rule, value and way out: before anything is trained where the
     settings cannot work, `InterruptedSearchError` after Ctrl-C once everything is saved.
@@ -102,8 +106,19 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
             grace_epochs=1 if early_stopping else max_epochs,
             record=record,
         )
+        for folder in warm_starts:
+            _warm_up(archive, folder)
         _run(archive, record.folder, trial, budget, screen, resources or Resources())
     return _result(archive, record, budget)
+
+
+def _warm_up(archive: Archive, folder: str | Path) -> None:
+    if str(Path(folder).expanduser().resolve()) in archive.warmed_by:
+        return
+    start = warm_start(Record.read(folder), archive.search)
+    archive.warm_up(start)
+    for note in start.notes:
+        warnings.warn(f"warm start: {note}", UserWarning, stacklevel=3)
 
 
 def _require_picklable(**parts: Any) -> None:

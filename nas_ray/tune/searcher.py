@@ -96,6 +96,7 @@ class CascadeSearch(Searcher):
             self._archive.resume_one()
             or self._first()
             or self._archive.promote_one()
+            or self._warm()
             or self._next()
         )
         if started is None:
@@ -139,6 +140,9 @@ class CascadeSearch(Searcher):
         if candidate.error:
             raise SearchError(f"the baseline cannot be trained: {candidate.error}")
         return self._archive.start_baseline(candidate)
+
+    def _warm(self) -> Started | None:
+        return None if self._has_enough else self._archive.start_warm()
 
     def _next(self) -> Started | None:
         """The best candidate that is ready. Waits for one only while no trial is live.
