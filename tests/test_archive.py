@@ -501,3 +501,17 @@ def test_who_trained_on_after_it_lost_is_resumed_not_closed(tmp_path):
     resumed = make(tmp_path)
     assert [t.status for t in resumed.trials.values()] == ["running"] * 4
     assert [resumed.resume_one().number for _ in range(4)] == numbers
+
+
+def test_a_secret_in_an_error_is_not_written_down(tmp_path, monkeypatch):
+    monkeypatch.setenv("STORE_TOKEN", "very-secret-token")
+    archive = make(tmp_path)
+    number = archive.start_baseline(candidate(archive.search.space.baseline)).number
+    archive.retry(number, "refused very-secret-token")
+    archive.finish(number, "failed", "refused very-secret-token again")
+    assert "very-secret" not in (tmp_path / "journal.jsonl").read_text()
+    trial = Record.read(tmp_path).trials()[number]
+    assert (trial.retries, trial.error) == (
+        ("refused <STORE_TOKEN>",),
+        "refused <STORE_TOKEN> again",
+    )

@@ -18,6 +18,7 @@ from nas_ray.evolution.search import EvolutionarySearch
 from nas_ray.evolution.waiting import Plan
 from nas_ray.evolution.warm_start import WarmStart
 from nas_ray.record import Batch, Record, Trial
+from nas_ray.redaction import redacted
 
 BASELINE = "baseline"
 WARM_START = "warm start"
@@ -240,12 +241,13 @@ class Archive:
     def finish(self, number: int, status: str, error: str = "") -> None:
         """Close a trial as completed, stopped or failed. Closing twice changes nothing."""
         if self.trials[number].status == "running":
-            self._apply({"event": "end", "trial": number, "status": status, "error": error})
+            why = redacted(error)
+            self._apply({"event": "end", "trial": number, "status": status, "error": why})
             self._tell(self.trials[number])
 
     def retry(self, number: int, error: str) -> None:
         """Note that a trial is trained on from its last checkpoint after an attempt failed."""
-        self._apply({"event": "retry", "trial": number, "error": error})
+        self._apply({"event": "retry", "trial": number, "error": redacted(error)})
 
     def explain(self, number: int, reason: str) -> None:
         """Say why the worker of a trial is about to die, where Ray will only see that it did."""

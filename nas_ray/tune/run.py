@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import signal
 import threading
 import warnings
@@ -28,6 +29,7 @@ from nas_ray.studies import LiveStudy
 from nas_ray.tune.budget import Budget
 from nas_ray.tune.header import header
 from nas_ray.tune.local import ray_runtime
+from nas_ray.tune.metrics import Metrics
 from nas_ray.tune.mirroring import Mirroring
 from nas_ray.tune.progress import Progress
 from nas_ray.tune.resources import Resources
@@ -94,7 +96,7 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     evolution.check_feasible()
     _require_picklable(space=space, task=task, data=data)
     record = Record.open(
-        storage or Path("runs") / space.name,
+        storage or Path("runs") / re.sub(r"[^\w-]+", "-", space.name),
         header(evolution, device, task, data, max_epochs=max_epochs),
     )
     trial = LightningTrial(space, task, data, device=device, max_epochs=max_epochs, seed=seed)
@@ -210,7 +212,7 @@ def _tuner(
     progress: Progress,
     resources: Resources,
 ) -> tune.Tuner:
-    callbacks: list[tune.Callback] = [progress, Mirroring(archive)]
+    callbacks: list[tune.Callback] = [progress, Mirroring(archive), Metrics(archive)]
     if resources.silent_s is not None:
         callbacks.append(Watchdog(archive, resources.silent_s))
     return tune.Tuner(

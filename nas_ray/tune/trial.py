@@ -18,6 +18,7 @@ from torch import nn
 from nas_ray.device import Device
 from nas_ray.errors import RecordError, SearchError
 from nas_ray.evolution.costing import cost_candidates
+from nas_ray.redaction import redacted
 from nas_ray.space import Config, SearchSpace
 from nas_ray.tune.lightning import EpochReport, EpochSeeds, lightning_package, quiet_trainer
 from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM, STORAGE_ERROR
@@ -62,11 +63,11 @@ class LightningTrial:
         except RecordError as error:
             if RESUME_FROM not in config:
                 raise
-            tune.report({STORAGE_ERROR: str(error)})
+            tune.report({STORAGE_ERROR: redacted(str(error))})
         except Exception:
             if RESUME_FROM not in config:
                 raise
-            tune.report({ERROR: traceback.format_exc()})
+            tune.report({ERROR: redacted(traceback.format_exc())})
 
     def _train(self, config: Config, resume_from: str) -> None:
         accelerator = _use_what_was_promised()
