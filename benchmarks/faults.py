@@ -116,14 +116,16 @@ def _search(folder: Path, options: argparse.Namespace) -> subprocess.Popen[bytes
 
 
 def _story(folder: Path) -> list[Result]:
-    """The events of a record without what may differ."""
+    """The events of a record without what may differ, tests of the front in order of trials."""
     if not (folder / "record.json").exists():
         return []
-    return [
+    story = [
         {name: value for name, value in event.items() if name not in ("time", "checkpoint")}
         for event in Record.read(folder).events()
         if event["event"] != "run"
     ]
+    # Networks are tested side by side at the end.
+    return sorted(story, key=lambda event: event["trial"] if event["event"] == "test" else -1)
 
 
 def _difference(found: list[Result], wanted: list[Result]) -> str:
