@@ -68,9 +68,10 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     through, and `early_stopping` trains only the best on after 1, 3, 9, ... epochs: without one of
     them, or with `Screen(scored=0)`, that part of the cascade is left out.
     It ends after `trials`, after `stall` trials in a row that did not change the front, or after
-    `time_s` seconds; trials under way then stay open. Everything goes to the folder `storage`
-    (`runs/<space>` by default); the same call with the same folder resumes, and with more trials or
-    more time goes on. The front is tested at the end, where the task and the data have a test.
+    `time_s` seconds; trials under way then stay open. Everything goes to `storage`: a folder
+    (`runs/<space>` by default) or a URI that pyarrow.fs knows, such as s3://bucket/run (see
+    `nas_ray.storage`). The same call with the same storage resumes, and with more trials or more
+    time goes on. The front is tested at the end, where the task and the data have a test.
 
     Raises a NasRayError that says rule, value and way out: before anything is trained where the
     settings cannot work, `InterruptedSearchError` after Ctrl-C once everything is saved.
@@ -102,8 +103,8 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
             grace_epochs=1 if early_stopping else max_epochs,
             record=record,
         )
-        _run(archive, record.folder, trial, budget, screen, resources or Resources())
-    return _result(archive, record, budget)
+        _run(archive, record, trial, budget, screen, resources or Resources())
+        return _result(archive, record, budget)
 
 
 def _require_picklable(**parts: Any) -> None:
@@ -120,7 +121,7 @@ def _require_picklable(**parts: Any) -> None:
 
 def _run(
     archive: Archive,
-    folder: Path,
+    record: Record,
     trial: LightningTrial,
     budget: Budget,
     screen: Screen | None,
@@ -138,7 +139,7 @@ def _run(
         )
         with budget.counted(archive):
             archive.begin_run(trials=budget.trials)
-            _train(archive, folder, trial, searcher, budget.trials, resources)
+            _train(archive, record, trial, searcher, budget.trials, resources)
         if budget.is_spent or not archive.interrupted:
             test_networks(archive, trial, _worth_testing(archive))
 
@@ -153,10 +154,10 @@ def _result(archive: Archive, record: Record, budget: Budget) -> SearchResult:
     if archive.interrupted and not budget.is_spent:
         raise InterruptedSearchError(
             f"stopped by hand after {archive.finished} of {budget.trials} trials. The front and "
-            f"the checkpoints so far are in {record.folder}; the same call with this folder "
+            f"the checkpoints so far are in {record.name}; the same call with this storage "
             "resumes."
         )
-    _require_success(archive, record.folder)
+    _require_success(archive, record)
     if why := budget.why_early(archive):
         warnings.warn(f"the search ended {why}", UserWarning, stacklevel=3)
     return result
@@ -164,7 +165,7 @@ def _result(archive: Archive, record: Record, budget: Budget) -> SearchResult:
 
 def _train(
     archive: Archive,
-    folder: Path,
+    record: Record,
     trial: LightningTrial,
     searcher: CascadeSearch,
     trials: int,
@@ -172,15 +173,15 @@ def _train(
 ) -> None:
     progress = Progress(archive, trials, Console())
     try:
-        _tuner(archive, folder, trial, searcher, progress, resources).fit()
+        _tuner(archive, record, trial, searcher, progress, resources).fit()
     except (tune.TuneError, OSError) as error:
         # Ray Tune wraps what its hooks raise; the archive has kept an error of ours itself.
         if archive.fault is None:
             last = str(error).strip().splitlines()[-1]
             archive.stop_with(
                 SearchError(
-                    f"Ray Tune gave up: {last}. Everything up to here is kept in {folder}; once "
-                    "the cause is mended, the same command goes on."
+                    f"Ray Tune gave up: {last}. Everything up to here is kept in {record.name}; "
+                    "once the cause is mended, the same command goes on."
                 )
             )
     finally:
@@ -189,7 +190,7 @@ def _train(
 
 def _tuner(
     archive: Archive,
-    folder: Path,
+    record: Record,
     trial: LightningTrial,
     searcher: CascadeSearch,
     progress: Progress,
@@ -211,7 +212,8 @@ def _tuner(
         ),
         run_config=tune.RunConfig(
             name="checkpoints",
-            storage_path=str(folder),
+            storage_path=record.place.path,
+            storage_filesystem=record.filesystem,
             verbose=0,
             callbacks=callbacks,
             failure_config=tune.FailureConfig(max_failures=resources.retries),
@@ -230,6 +232,7 @@ class _StopWhenInterrupted(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
+        self._archive.require_upload()
         return self._archive.interrupted
 
 
@@ -266,11 +269,11 @@ def _worth_testing(archive: Archive) -> list[Any]:
     ]
 
 
-def _require_success(archive: Archive, folder: Path) -> None:
+def _require_success(archive: Archive, record: Record) -> None:
     failed = [t for t in archive.trials.values() if t.status == "failed"]
     if failed and len(failed) == archive.started:
         last = failed[-1].error.strip().splitlines()[-1]
         raise SearchError(
             f"all {len(failed)} trials failed, the last with: {last}. Every traceback is in "
-            f"{folder / REPORT}."
+            f"{record.folder / REPORT}."
         )
