@@ -166,10 +166,10 @@ class Record:
         if place is not None:
             pull(place)
         path = _folder(storage) if place is None else working_folder(place)
-        wanted = {"format": FORMAT, **header}
+        wanted = json.loads(json.dumps({"format": FORMAT, **header}))
         if (path / HEADER).exists():
             record = cls._in(path, place)
-            _require_same(record.name, record.header, json.loads(json.dumps(wanted)))
+            _require_same(record.name, record.header, wanted)
         else:
             _create(path, wanted)
             record = cls(path, wanted, place)
@@ -248,6 +248,8 @@ class Record:
                 yield
                 return
             with uploading(self.place) as upload:
+                # Another search may have begun there since this record was opened.
+                _require_same(self.name, Record._in(self.folder, self.place).header, self.header)
                 self._upload = upload
                 try:
                     yield

@@ -3,9 +3,6 @@
 import json
 import pickle
 import shutil
-import subprocess
-import sys
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +71,7 @@ def written(storage, *trials: int) -> Record:
 
 
 def segments(remote: Path) -> list[str]:
-    return sorted(path.name for path in (remote / "journal").iterdir())
+    return sorted(path.name for path in (remote / "journal").glob("*.jsonl"))
 
 
 def uploaded(remote: Path) -> bytes:
@@ -96,7 +93,7 @@ def test_what_is_appended_is_at_the_place_when_the_search_ends(storage, remote):
     assert json.loads((remote / "record.json").read_text()) == record.header
     assert uploaded(remote) == (record.folder / "journal.jsonl").read_bytes()
     assert not (remote / "lease.json").exists()
-    assert not [path for path in remote.rglob("*.part")]
+    assert not list(remote.rglob("*.part"))
 
 
 def test_what_is_appended_is_at_the_place_while_the_search_runs(storage, remote):
@@ -148,7 +145,7 @@ def test_what_is_made_from_the_record_is_uploaded_at_the_end(storage, remote):
 
 def test_a_record_at_a_uri_is_written_to_only_while_it_is_held(storage):
     record = written(storage, 0)
-    with pytest.raises(RecordError, match=r"must be held .* inside `with record\.held\(\)`"):
+    with pytest.raises(RecordError, match=r"must be held .* Write inside `with record\.held\(\):`"):
         record.append(start(1))
 
 
@@ -210,6 +207,22 @@ def test_another_search_at_the_place_is_refused_by_the_setting_that_differs(stor
     shutil.rmtree(cache)
     with pytest.raises(RecordError, match="holds another search: its seed is 0, but this one"):
         Record.open(storage, {**HEADER, "seed": 1})
+
+
+def test_a_search_that_could_not_begin_leaves_the_place_to_others(storage, remote):
+    Record.open(storage, HEADER)
+    assert not remote.exists()
+    assert Record.open(storage, {**HEADER, "seed": 1}).header["seed"] == 1
+
+
+def test_a_search_that_began_since_the_record_was_opened_is_noticed(storage, monkeypatch, tmp_path):
+    record = Record.open(storage, HEADER)
+    monkeypatch.setenv("NAS_RAY_CACHE", str(tmp_path / "other"))
+    with Record.open(storage, {**HEADER, "seed": 1}).held():
+        pass
+    monkeypatch.setenv("NAS_RAY_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(RecordError, match="holds another search: its seed is 1, but this one"):
+        record.held().__enter__()
 
 
 @pytest.mark.parametrize("left", [5, -1], ids=["after-it-began", "without-its-end"])
@@ -371,14 +384,17 @@ def test_a_search_whose_place_was_taken_over_ends_and_uploads_nothing_more(
 ):
     monkeypatch.setattr(upload, "RENEWED_EVERY_S", 0.0)
     record = Record.open(storage, HEADER)
-    with pytest.raises(RecordError, match="another search took over .*process 7 on gone"):
+
+    def search() -> None:
         with record.held():
             record.append(start(0))
             until(lambda: b'"trial": 0' in uploaded(remote))
             leave_lease(remote, age_s=0)
             until(lambda: record.fault is not None)
-            with pytest.raises(RecordError, match="took over"):
-                record.append(start(1))
+            record.append(start(1))
+
+    with pytest.raises(RecordError, match=r"another search took over .*process 7 on gone"):
+        search()
     assert b'"trial": 1' not in uploaded(remote)
     assert json.loads((remote / "lease.json").read_text())["owner"] == "another"
 
@@ -509,7 +525,8 @@ def test_uploads_that_fail_for_too_long_end_the_search_and_lose_nothing(
     search = EvolutionarySearch(
         cells(), objectives=[Objective("accuracy", "max")], costs=lambda _: {}, surrogate=False
     )
-    with pytest.raises(RecordError, match="could not be written for .*the same command") as told:
+
+    def run() -> None:
         with record.held(), faulty.off():
             archive = Archive(search, max_epochs=3, record=record)
             archive.begin_run(trials=2)
@@ -518,6 +535,9 @@ def test_uploads_that_fail_for_too_long_end_the_search_and_lose_nothing(
             assert archive.interrupted
             assert archive.fault is record.fault
             raise archive.fault
+
+    with pytest.raises(RecordError, match=r"could not be written for .*the same command") as told:
+        run()
     assert "no right to write" in str(told.value)
     assert str(record.folder) in str(told.value)
     with Record.open(faulty.place, HEADER).held():
@@ -534,10 +554,14 @@ def cells():
 def test_what_cannot_be_uploaded_at_the_end_is_told(faulty, monkeypatch):
     monkeypatch.setattr(upload, "GIVE_UP_AFTER_S", 0.1)
     record = Record.open(faulty.place, HEADER)
-    with pytest.raises(RecordError, match="could not be written"):
+
+    def search() -> None:
         with record.held():
             faulty.handler.fails = True
             record.append(start(0))
+
+    with pytest.raises(RecordError, match="could not be written"):
+        search()
 
 
 # URIs

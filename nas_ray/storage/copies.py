@@ -19,6 +19,8 @@ from nas_ray.storage.place import Place
 HEADER = "record.json"
 JOURNAL = "journal.jsonl"
 SEGMENTS = "journal"
+#: What a filesystem raises; pyarrow's ArrowInvalid is a ValueError.
+UNAVAILABLE = (OSError, ValueError)
 _SEGMENT = re.compile(r"(\d{6})\.jsonl")
 
 
@@ -53,6 +55,9 @@ def pull(place: Place) -> Uploaded:
     """
     header, journal, uploaded = _newest(place)
     _keep(working_folder(place), header, journal)
+    if header is None:
+        # Left by a search that could not begin; the next one may have other settings.
+        (working_folder(place) / HEADER).unlink(missing_ok=True)
     return uploaded
 
 
@@ -85,7 +90,7 @@ def _newest(place: Place) -> tuple[bytes | None, bytes, Uploaded]:
     longer, shorter = (mine, journal) if len(mine) >= len(journal) else (journal, mine)
     if not longer.startswith(shorter):
         _refuse(place, working)
-    return there or here, longer, uploaded
+    return there or (here if mine else None), longer, uploaded
 
 
 def _refuse(place: Place, working: Path) -> None:
@@ -153,13 +158,13 @@ def told(place: Place, what: str) -> Iterator[None]:
     """RecordError where a place cannot be read or written."""
     try:
         yield
-    except OSError as error:
+    except UNAVAILABLE as error:
         raise RecordError(
             f"{place.name} cannot be {what}: {reason(error)}. Check the name, the network, and the "
             "credentials in the environment, then run the same command again."
         ) from error
 
 
-def reason(error: OSError) -> str:
+def reason(error: Exception) -> str:
     """What a filesystem says, in one line."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+    return (str(error).strip() or repr(error)).splitlines()[0].rstrip(".")

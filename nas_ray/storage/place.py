@@ -59,7 +59,14 @@ class Place:
     def write(self, file: str, content: bytes) -> None:
         """Write a file anew: whole or not at all, where the filesystem or an object store can."""
         path = f"{self.path}/{file}"
-        self.filesystem.create_dir(str(PurePosixPath(path).parent))
+        try:
+            self._write(path, content)
+        except FileNotFoundError:
+            # Object stores need no folders, and making one is three requests.
+            self.filesystem.create_dir(str(PurePosixPath(path).parent))
+            self._write(path, content)
+
+    def _write(self, path: str, content: bytes) -> None:
         # A PUT is atomic, a write to a disk is not.
         on_disk = isinstance(self.filesystem, LocalFileSystem)
         part = f"{path}.{os.getpid()}.part" if on_disk else path

@@ -10,6 +10,7 @@ from nas_ray.errors import RecordError
 from nas_ray.storage.copies import (
     HEADER,
     JOURNAL,
+    UNAVAILABLE,
     Uploaded,
     pull,
     reason,
@@ -41,9 +42,9 @@ def uploading(place: Place) -> Iterator["Upload"]:
         lease = Lease.taken(place, folder)
     try:
         with told(place, "written"):
-            uploaded = pull(place)
             if place.read(HEADER) is None:
                 place.write(HEADER, (folder / HEADER).read_bytes())
+            uploaded = pull(place)
         upload = Upload(folder, lease, uploaded)
         thread = threading.Thread(target=upload.run, name="upload", daemon=True)
         thread.start()
@@ -54,7 +55,7 @@ def uploading(place: Place) -> Iterator["Upload"]:
             thread.join()
             upload.finish()
     finally:
-        with suppress(OSError):
+        with suppress(*UNAVAILABLE):
             lease.release()
 
 
@@ -82,7 +83,7 @@ class Upload:
             time.sleep(EVERY_S)
         if self.fault is not None:
             raise self.fault
-        with suppress(OSError):
+        with suppress(*UNAVAILABLE):
             for name in _MADE_FROM_IT:
                 if (self._folder / name).is_file():
                     self._lease.place.write(name, (self._folder / name).read_bytes())
@@ -98,7 +99,7 @@ class Upload:
         except RecordError as error:
             self.fault = error
             return False
-        except OSError as error:
+        except UNAVAILABLE as error:
             self._note(error)
             return False
         self._failing_since = None
@@ -116,7 +117,7 @@ class Upload:
         start = size if full else done.start
         self._uploaded = Uploaded(size=size, last=done.last + full, start=start)
 
-    def _note(self, error: OSError) -> None:
+    def _note(self, error: Exception) -> None:
         now = time.monotonic()
         if self._failing_since is None:
             self._failing_since = now

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pyarrow.fs import FileSystem
 
 from nas_ray.errors import RecordError
+from nas_ray.storage.copies import reason
 from nas_ray.storage.place import Place
 
 _SECRET = re.compile("key|secret|token|password|credential|^sig", re.IGNORECASE)
@@ -23,17 +24,18 @@ def place_at(uri: str) -> Place:
     What is no secret may be in the query, as pyarrow reads it: `s3://bucket/run?region=eu-west-1`.
     """
     _require_no_secret(uri)
-    bare, mark, query = uri.partition("?")
-    bare = bare.rstrip("/")
+    scheme, _, rest = uri.partition("://")
+    path, mark, query = rest.partition("?")
+    name = f"{scheme}://{path.rstrip('/')}"
     try:
-        filesystem, path = FileSystem.from_uri(bare + mark + query)
+        filesystem, path = FileSystem.from_uri(uri)
     # ArrowInvalid is a ValueError, ArrowNotImplementedError a NotImplementedError.
     except (ValueError, NotImplementedError, OSError) as error:
         raise RecordError(
             f"a storage must be a folder or a URI that pyarrow.fs knows (s3://, gs://, file:///), "
-            f"but {bare} is none: {str(error).strip().splitlines()[0]}."
+            f"but {name} is none: {reason(error)}."
         ) from error
-    return Place(filesystem=filesystem, path=path.rstrip("/"), name=bare, uri=bare + mark + query)
+    return Place(filesystem=filesystem, path=path.rstrip("/"), name=name, uri=name + mark + query)
 
 
 def _require_no_secret(uri: str) -> None:
