@@ -5,6 +5,9 @@
     runs/digits/checkpoints/    what was trained
     runs/digits/study.log       a copy for optuna-dashboard, written by nas_ray.studies
 
+A record at a URI (s3://bucket/digits) is written to a working folder like this one, and uploaded
+from there; see `nas_ray.storage`.
+
 The journal is the truth: from it the archive, the rungs and the tables are rebuilt. Reading the
 same event twice changes nothing, and a line cut off by a crash is ignored.
 """
@@ -14,16 +17,29 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pyarrow.fs import FileSystem
+
 from nas_ray.errors import RecordError, SearchError
+from nas_ray.storage import (
+    HEADER,
+    JOURNAL,
+    Place,
+    Upload,
+    as_place,
+    is_leased,
+    look,
+    pull,
+    told,
+    uploading,
+    working_folder,
+)
 
 FORMAT = 1
-_HEADER = "record.json"
-_JOURNAL = "journal.jsonl"
 _LOCK = ".lock"
 #: What every event has: what it is, and when it was, in seconds since 1970.
 _OF_ALL = ("event", "time")
@@ -123,54 +139,96 @@ def alone_in(folder: Path, busy: str) -> Iterator[None]:
 
 
 class Record:
-    """A storage folder. Opening one that another search wrote raises RecordError."""
+    """The record of one search. Opening one that another search wrote raises RecordError.
 
-    def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
+    `folder` holds its files, `place` what is trained; they differ for a record at a URI alone.
+    """
+
+    def __init__(self, folder: Path, header: Mapping[str, Any], place: Place | None = None) -> None:
         self.folder = folder
         self.header = dict(header)
+        self.place = place or Place.local(folder)
+        self._is_elsewhere = place is not None
+        self._upload: Upload | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray Tune pickles what holds a record; a thread cannot be.
+        return {**self.__dict__, "_upload": None}
 
     @classmethod
-    def open(cls, folder: str | Path, header: Mapping[str, Any]) -> "Record":
-        """The record in `folder`, made there if there is none.
+    def open(cls, storage: str | Path | Place, header: Mapping[str, Any]) -> "Record":
+        """The record in the folder or at the URI `storage`, made there if there is none.
 
-        `header` says what is searched and must be JSON. Raises RecordError when the folder holds
+        `header` says what is searched and must be JSON. Raises RecordError when the storage holds
         another search, an incompatible version, or cannot be written.
         """
-        path = Path(folder).expanduser().resolve()
-        wanted = {"format": FORMAT, **header}
-        if (path / _HEADER).exists():
-            record = cls.read(path)
-            _require_same(path, record.header, json.loads(json.dumps(wanted)))
+        place = as_place(storage)
+        if place is not None:
+            pull(place)
+        path = _folder(storage) if place is None else working_folder(place)
+        wanted = json.loads(json.dumps({"format": FORMAT, **header}))
+        if (path / HEADER).exists():
+            record = cls._in(path, place)
+            _require_same(record.name, record.header, wanted)
         else:
             _create(path, wanted)
-            record = cls(path, wanted)
+            record = cls(path, wanted, place)
         record._drop_torn_line()
         return record
 
     @classmethod
-    def read(cls, folder: str | Path) -> "Record":
-        """The record in `folder`, as it is. Raises RecordError where there is none to read."""
-        path = Path(folder).expanduser().resolve()
+    def read(cls, storage: str | Path | Place) -> "Record":
+        """The record in the folder or at the URI `storage`, as it is, of a search that runs or not.
+
+        Nothing is written there. Raises RecordError where there is none to read.
+        """
+        place = as_place(storage)
+        return cls._in(_folder(storage) if place is None else look(place), place)
+
+    @classmethod
+    def _in(cls, path: Path, place: Place | None) -> "Record":
         try:
-            header = json.loads((path / _HEADER).read_text(encoding="utf-8"))
+            header = json.loads((path / HEADER).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise RecordError(
-                f"{path} holds no search: {_HEADER} is missing. Pass the folder that was given as "
+                f"{path} holds no search: {HEADER} is missing. Pass the folder that was given as "
                 "--storage."
             ) from error
         except (OSError, ValueError) as error:
-            raise RecordError(f"{path / _HEADER} cannot be read: {error}.") from error
+            raise RecordError(f"{path / HEADER} cannot be read: {error}.") from error
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             found = header.get("format") if isinstance(header, dict) else header
             raise RecordError(
                 f"{path} was written in record format {found!r}, but this version reads {FORMAT}. "
                 "Use the version that wrote it, or another folder."
             )
-        return cls(path, header)
+        return cls(path, header, place)
+
+    @staticmethod
+    def name_of(storage: str | Path | Place) -> str:
+        """What a record at `storage` calls itself, whether there is one or not."""
+        place = as_place(storage)
+        return str(_folder(storage)) if place is None else place.name
+
+    @property
+    def name(self) -> str:
+        """Where the record is, for people: its folder, or its URI without the query."""
+        return self.place.name
+
+    @property
+    def filesystem(self) -> FileSystem | None:
+        """The filesystem of a record at a URI; None for a folder, which is a path everywhere."""
+        return self.place.filesystem if self._is_elsewhere else None
 
     @property
     def is_held(self) -> bool:
-        """Whether a search on this machine is writing to the folder."""
+        """Whether a search is writing to the record: on this machine, or anywhere to one at a URI.
+
+        Raises RecordError where a URI cannot be reached.
+        """
+        if self._is_elsewhere:
+            with told(self.place, "read"):
+                return is_leased(self.place)
         try:
             with (self.folder / _LOCK).open("r", encoding="utf-8") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -180,22 +238,39 @@ class Record:
             return False
         return False
 
-    def held(self) -> AbstractContextManager[None]:
-        """Keep other searches out of the folder; RecordError where one is in it already."""
-        return alone_in(
-            self.folder,
-            f"another search is writing to {self.folder}. Wait for it, stop it, or use another "
-            "--storage.",
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other searches out; RecordError where one is in it already.
+
+        What is written to a record at a URI meanwhile is uploaded, all of it before this ends:
+        RecordError where that cannot be.
+        """
+        busy = (
+            f"another search is writing to {self.name}. Wait for it, stop it, or use another "
+            "--storage."
         )
+        with alone_in(self.folder, busy):
+            if not self._is_elsewhere:
+                yield
+                return
+            with uploading(self.place) as upload:
+                # Another search may have begun there since this record was opened.
+                _require_same(self.name, Record._in(self.folder, self.place).header, self.header)
+                self._upload = upload
+                try:
+                    yield
+                finally:
+                    self._upload = None
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event with its time, and make sure it is on disk.
 
-        Raises RecordError where it cannot be.
+        Raises RecordError where it cannot be, and where a record at a URI is not held.
         """
+        self._require_upload()
         line = json.dumps({**event, "time": round(time.time(), 3)}) + "\n"
         try:
-            with (self.folder / _JOURNAL).open("a", encoding="utf-8") as journal:
+            with (self.folder / JOURNAL).open("a", encoding="utf-8") as journal:
                 journal.write(line)
                 journal.flush()
                 os.fsync(journal.fileno())
@@ -204,13 +279,13 @@ class Record:
             with suppress(OSError):
                 self._drop_torn_line()
             raise RecordError(
-                f"{self.folder / _JOURNAL} cannot be written: {error}. Free some space or mend the "
+                f"{self.folder / JOURNAL} cannot be written: {error}. Free some space or mend the "
                 "permissions, then run the same command again: everything before this is kept."
             ) from error
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Every complete event in order. Raises RecordError for a line that is not one."""
-        path = self.folder / _JOURNAL
+        path = self.folder / JOURNAL
         if not path.exists():
             return
         for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
@@ -261,25 +336,48 @@ class Record:
         except (KeyError, TypeError, ValueError, SearchError) as error:
             reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
             raise RecordError(
-                f"{self.folder / _JOURNAL}: the event {json.dumps(event)[:80]} cannot be used: "
+                f"{self.folder / JOURNAL}: the event {json.dumps(event)[:80]} cannot be used: "
                 f"{reason}. Restore the journal or use another --storage."
             ) from error
 
+    @property
+    def fault(self) -> RecordError | None:
+        """Why what is written is not uploaded any more, or nothing; the search is to end then."""
+        return self._upload.fault if self._upload is not None else None
+
+    def _require_upload(self) -> None:
+        if self._is_elsewhere and self._upload is None:
+            raise RecordError(
+                f"a record at a URI must be held while it is written to, but {self.name} is not. "
+                "Write inside `with record.held():`."
+            )
+        if self.fault is not None:
+            raise self.fault
+
     def checkpoint_path(self, trial: Trial) -> Path | None:
-        """Where the last checkpoint of `trial` is; RecordError if that is outside the folder."""
+        """The folder of the last checkpoint of `trial`, of a record in a folder.
+
+        Raises RecordError if it lies outside the record's folder, and for a record at a URI.
+        """
+        place = self.checkpoint(trial)
+        if place is None:
+            return None
+        if self._is_elsewhere:
+            raise RecordError(
+                f"{place.name} is no folder of this machine. Read its files with "
+                "record.checkpoint(trial).file(name)."
+            )
+        return Path(place.path)
+
+    def checkpoint(self, trial: Trial) -> Place | None:
+        """Where the last checkpoint of `trial` is; RecordError if that is outside the record."""
         if not trial.checkpoint:
             return None
-        path = (self.folder / trial.checkpoint).resolve()
-        if not path.is_relative_to(self.folder):
-            raise RecordError(
-                f"checkpoint {trial.checkpoint!r} of trial {trial.number} lies outside "
-                f"{self.folder}; a record may only name files of its own."
-            )
-        return path
+        return self.place.below(trial.checkpoint)
 
     def _drop_torn_line(self) -> None:
         """Cut off what a crash left of a line, so that the next event starts on its own."""
-        path = self.folder / _JOURNAL
+        path = self.folder / JOURNAL
         if not path.is_file():
             return
         content = path.read_bytes()
@@ -300,23 +398,27 @@ def _is_event(event: object) -> bool:
     )
 
 
+def _folder(storage: str | Path | Place) -> Path:
+    return Path(str(storage)).expanduser().resolve()
+
+
 def _create(path: Path, header: Mapping[str, Any]) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
-        temporary = path / f".{_HEADER}"
+        temporary = path / f".{HEADER}"
         temporary.write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path / _HEADER)
+        temporary.replace(path / HEADER)
     except OSError as error:
         raise RecordError(
             f"storage folder {path} cannot be written: {error}. Pass another --storage."
         ) from error
 
 
-def _require_same(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    for name, value in wanted.items():
-        if name != "nas_ray" and found.get(name) != value:
+def _require_same(name: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for key, value in wanted.items():
+        if key != "nas_ray" and found.get(key) != value:
             raise RecordError(
-                f"{path} holds another search: its {name} is {_short(found.get(name))}, but this "
+                f"{name} holds another search: its {key} is {_short(found.get(key))}, but this "
                 f"one has {_short(value)}. Use another --storage, or the same settings to resume."
             )
 

@@ -14,8 +14,11 @@ from nas_ray.tune.local import ray_runtime
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """A Ray on this machine, started as a search starts it; searches inside use it."""
-    # Workers import tiny_job too.
+    # Workers import tiny_job too, and read and write the store that test_storage_s3 starts: what
+    # they know of credentials is what the environment said when Ray was started.
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    os.environ.setdefault("AWS_ACCESS_KEY_ID", "key-of-no-account")
+    os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "secret-of-no-account")
     with ray_runtime():
         yield
 

@@ -10,13 +10,14 @@ pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 import nas_ray
+from nas_ray.cache import cache_folder
 from nas_ray.cli import main
 from nas_ray.device import device_folder, devices_to_profile, list_devices, load_device
 from nas_ray.errors import DeviceError
 from nas_ray.estimate.hardware import read_hardware
 from nas_ray.measure.backends import BACKENDS
 from nas_ray.measure.table import read_table, read_text, table_path
-from nas_ray.measure.this_machine import cache_folder, processor, runtime_version
+from nas_ray.measure.this_machine import processor, runtime_version
 
 NAME = "host-cpu"
 

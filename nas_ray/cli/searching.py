@@ -55,7 +55,8 @@ def search_parser() -> ArgumentParser:
     parser.add_argument(
         "--storage",
         type=str,
-        help="folder of the search (default runs/TASK); the same folder again resumes",
+        help="folder of the search (default runs/TASK), or a URI such as s3://bucket/run; the same "
+        "again resumes",
     )
     parser.add_argument(
         "--warm-start",
@@ -85,7 +86,7 @@ def run_search(options: Namespace) -> None:
     constraints = [parse_constraint(text) for text in options.constraint or []]
     device = load_device(options.device)
     space, task, data = load_task(options.task, channel_multiple=device.hardware.parallelism_factor)
-    folder = Path(options.storage or Path("runs") / options.task)
+    storage = options.storage or str(Path("runs") / options.task)
     try:
         search(
             space,
@@ -97,7 +98,7 @@ def run_search(options: Namespace) -> None:
             time_s=seconds(options.time) if options.time else None,
             stall=_stall(options.until) if options.until else None,
             max_epochs=options.epochs,
-            storage=folder,
+            storage=storage,
             warm_starts=options.warm_start or (),
             seed=options.seed,
             resources=Resources(
@@ -109,9 +110,9 @@ def run_search(options: Namespace) -> None:
             ),
         )
     except InterruptedSearchError:
-        _show(Record.read(folder), as_json=options.json)
+        _show(Record.read(storage), as_json=options.json)
         raise
-    _show(Record.read(folder), as_json=options.json)
+    _show(Record.read(storage), as_json=options.json)
 
 
 def _stall(text: str) -> int:
@@ -126,7 +127,7 @@ def _stall(text: str) -> int:
 def status_parser() -> ArgumentParser:
     """The options of `nas-ray status`."""
     parser = verb_parser(STATUS, example="nas-ray status runs/digits")
-    parser.add_argument("run", type=str, nargs="+", help="folder of a search")
+    parser.add_argument("run", type=str, nargs="+", help="folder or URI of a search")
     add_json(parser)
     return parser
 
@@ -146,7 +147,7 @@ def run_status(options: Namespace) -> None:
 def report_parser() -> ArgumentParser:
     """The options of `nas-ray report`."""
     parser = verb_parser(REPORT, example="nas-ray report runs/digits --to report.html")
-    parser.add_argument("run", type=str, help="folder of a search")
+    parser.add_argument("run", type=str, help="folder or URI of a search")
     parser.add_argument("--to", type=str, help="the page to write (default RUN/report.html)")
     add_json(parser)
     return parser
@@ -164,10 +165,10 @@ def _show(record: Record, *, page: Path | None = None, as_json: bool) -> None:
     output = console()
     output.print(pareto_table(record))
     page = page or record.folder / "report.html"
-    for label, path in (("checkpoints", record.folder / "checkpoints"), ("report", page)):
+    for label, path in (("checkpoints", f"{record.name}/checkpoints"), ("report", page)):
         output.print(f"{label}: {path}", soft_wrap=True, highlight=False)
     if as_json:
         rows: list[dict[str, Any]] = json.loads(
             SearchResult(record).front.to_json(orient="records")
         )
-        print(json.dumps({"front": rows, "folder": str(record.folder), "report": str(page)}))
+        print(json.dumps({"front": rows, "folder": record.name, "report": str(page)}))

@@ -305,6 +305,11 @@ class Archive:
 
     # Record
 
+    def require_upload(self) -> None:
+        """End the run if its record is not uploaded any more."""
+        if self.record is not None and self.record.fault is not None and self.fault is None:
+            self.stop_with(self.record.fault)
+
     def _write(self, event: Mapping[str, Any]) -> None:
         if self.record is None:
             return

@@ -56,14 +56,14 @@ def warm_start(record: Record, search: EvolutionarySearch) -> WarmStart:
         if key not in found or trial.epoch >= found[key][1].epoch:
             found[key] = (config, trial)
     observed = _observed(search, list(found.values()))
-    notes = mapping.notes(str(record.folder), len(trials), len(observed))
+    notes = mapping.notes(record.name, len(trials), len(observed))
     if not observed:
         raise RecordError(
-            f"nothing of {record.folder} can be used by this search: {' '.join(notes)} Name the "
+            f"nothing of {record.name} can be used by this search: {' '.join(notes)} Name the "
             "folder of a search over a similar space with the same objectives, or none."
         )
     return WarmStart(
-        source=str(record.folder),
+        source=record.name,
         observed=tuple(observed),
         first=tuple(_best(search, observed)),
         notes=notes,

@@ -5,27 +5,19 @@ device.toml that says in [measure] which machine and which version of onnxruntim
 """
 
 import json
-import os
 import platform
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nas_ray.cache import cache_folder
 from nas_ray.errors import DeviceError, MeasureError
 from nas_ray.measure.onnx_writer import optional
 from nas_ray.measure.table import table_path
 
 #: Keys of [measure] that say where a table was made.
 PROCESSOR, VERSION = "processor", "version"
-
-
-def cache_folder() -> Path:
-    """`NAS_RAY_CACHE` where it is set, else `nas_ray` in the cache folder of the person."""
-    chosen = os.environ.get("NAS_RAY_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nas_ray"
 
 
 def own_folder(shipped: Path) -> Path:

@@ -46,7 +46,7 @@ def write_page(record: Record, path: str | Path) -> None:
             part.unlink()
         raise RecordError(
             f"the report {target} cannot be written: {error}. The search itself is kept in "
-            f"{record.folder}; name another file."
+            f"{record.name}; name another file."
         ) from error
 
 
@@ -75,7 +75,7 @@ def _searched(record: Record) -> Html:
         ("constraints", ", ".join(map(str, constraints_of(record))) or "none"),
         ("seed", "not recorded" if settings.seed is None else settings.seed),
         ("epochs at most", settings.max_epochs or "not recorded"),
-        ("folder", record.folder),
+        ("storage", record.name),
     ]
     note = (
         f"Latency and memory on this page are estimates for {settings.device}, made from a table "
@@ -200,7 +200,7 @@ def _checkpoints(record: Record) -> Html:
         (number, checkpoint or "none was kept")
         for number, checkpoint in zip(front["trial"], front["checkpoint"], strict=True)
     ]
-    where = f"Trained networks are below {record.folder / 'checkpoints'}, one folder a trial."
+    where = f"Trained networks are below {record.name}/checkpoints, one folder a trial."
     members = (table(("trial", "checkpoint"), rows, words=True),) if rows else ()
     return section("Checkpoints", paragraph(where), *members)
 
@@ -214,14 +214,15 @@ def _resuming(record: Record) -> Html:
         ("--epochs", settings.max_epochs),
         ("--seed", settings.seed),
         *(("--constraint", one) for one in _bounds(record)),
-        ("--storage", record.folder),
+        ("--storage", record.name),
     ):
         words += [] if value is None else [option, shlex.quote(str(value))]
     return section(
         "How to resume",
         paragraph(
-            "The same search with the same folder goes on where this one ended; with more trials "
+            "The same search with the same storage goes on where this one ended; with more trials "
             "it goes further. From Python, call nas_ray.search as before with this storage."
+            + (" Its URI had a query, which is not shown here." if "?" in record.place.uri else "")
         ),
         preformatted(" ".join(words)),
     )

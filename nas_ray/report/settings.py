@@ -15,7 +15,7 @@ def objectives_of(record: Record) -> tuple[Objective, ...]:
     found = _settings(record, "objectives")
     if not found:
         raise RecordError(
-            f"the record in {record.folder} must name at least one objective to be reported, "
+            f"the record in {record.name} must name at least one objective to be reported, "
             "but it has none. Write them to its header as {'metric': ..., 'direction': ...}."
         )
     return tuple(Objective(one["metric"], one["direction"]) for one in found)
@@ -38,7 +38,7 @@ def _settings(record: Record, name: str) -> Sequence[Mapping[str, Any]]:
     for one in found:
         if "metric" not in one:
             raise RecordError(
-                f"the {name} of the record in {record.folder} must each name a metric, but one is "
+                f"the {name} of the record in {record.name} must each name a metric, but one is "
                 f"{one!r}."
             )
     return found

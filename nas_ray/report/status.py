@@ -16,8 +16,8 @@ _RECENT = 20
 class Status:
     """How far a search is.
 
-    `is_running` is whether a process on this machine writes to its folder, `last_event_s` when
-    something happened last, in seconds since 1970. `retries` are attempts
+    `is_running` is whether a process on this machine writes to its folder, or on any machine to its
+    URI; `last_event_s` when something happened last, in seconds since 1970. `retries` are attempts
     that failed and were tried again. Of `trials_wanted` that the last run was told,
     `trials_left` have not ended. `trials_per_hour` and `seconds_left` are None where too little has
     happened to tell.

@@ -27,8 +27,9 @@ def trials_table(record: Record) -> pd.DataFrame:
     """One row a trial, in the order they started.
 
     Columns: trial, origin, status, epoch, every metric and cost, test metrics as they were reported
-    (with `test_` before one that has the name of another metric), checkpoint (absolute, or empty)
-    and config (a dict). Raises RecordError for a checkpoint outside the record's folder.
+    (with `test_` before one that has the name of another metric), checkpoint (an absolute path, a
+    URI without its query, or empty) and config (a dict). Raises RecordError for a checkpoint
+    outside the record.
     """
     trials = tuple(record.trials().values())
     metrics = _metric_names(record, trials)
@@ -139,7 +140,7 @@ def _row(record: Record, trial: Trial, tests: dict[str, str]) -> dict[str, objec
         "origin": trial.origin,
         "status": trial.status,
         "epoch": trial.epoch,
-        "checkpoint": str(record.checkpoint_path(trial) or ""),
+        "checkpoint": "" if (place := record.checkpoint(trial)) is None else place.name,
         "config": dict(trial.config),
     }
 

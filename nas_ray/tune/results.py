@@ -37,18 +37,19 @@ def numbers_in(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def checkpoint_of(archive: Archive, trial: Trial, result: Mapping[str, Any]) -> str:
-    """The report's checkpoint folder relative to the record's; empty where there is none.
+    """The report's checkpoint folder relative to the record's place; empty where there is none.
 
-    Raises SearchError where Ray Tune keeps its checkpoints outside the record's folder.
+    Raises SearchError where Ray Tune keeps its checkpoints outside of that.
     """
     name = result.get("checkpoint_dir_name")
     if not name or archive.record is None or trial.storage is None:
         return ""
     folder = Path(trial.storage.trial_fs_path) / name
-    if not folder.is_relative_to(archive.record.folder):
+    place = archive.record.place
+    if not folder.is_relative_to(place.path):
         raise SearchError(
-            f"checkpoints must lie in the folder of the record, {archive.record.folder}, but Ray "
-            f"Tune writes them to {folder}. Pass "
-            "RunConfig(storage_path=...) with the record's folder."
+            f"checkpoints must lie in the folder of the record, {place.name}, but Ray Tune writes "
+            f"them to {folder}. Pass RunConfig(storage_path=record.place.path, "
+            "storage_filesystem=record.filesystem)."
         )
-    return str(folder.relative_to(archive.record.folder).as_posix())
+    return str(folder.relative_to(place.path).as_posix())

@@ -72,9 +72,10 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     through, and `early_stopping` trains only the best on after 1, 3, 9, ... epochs: without one of
     them, or with `Screen(scored=0)`, that part of the cascade is left out.
     It ends after `trials`, after `stall` trials in a row that did not change the front, or after
-    `time_s` seconds; trials under way then stay open. Everything goes to the folder `storage`
-    (`runs/<space>` by default); the same call with the same folder resumes, and with more trials or
-    more time goes on. `warm_starts` are folders of other searches, over a similar space, whose
+    `time_s` seconds; trials under way then stay open. Everything goes to `storage`: a folder
+    (`runs/<space>` by default) or a URI that pyarrow.fs knows, such as s3://bucket/run (see
+    `nas_ray.storage`). The same call with the same storage resumes, and with more trials or more
+    time goes on. `warm_starts` are folders or URIs of other searches, over a similar space, whose
     networks are hints for this one (`nas_ray.evolution.warm_start`); warnings say what could not be
     mapped. The front is tested at the end, where the task and the data have a test.
 
@@ -108,16 +109,16 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
             grace_epochs=1 if early_stopping else max_epochs,
             record=record,
         )
-        for folder in warm_starts:
-            _warm_up(archive, folder)
-        _run(archive, record.folder, trial, budget, screen, resources or Resources())
-    return _result(archive, record, budget)
+        for other in warm_starts:
+            _warm_up(archive, other)
+        _run(archive, record, trial, budget, screen, resources or Resources())
+        return _result(archive, record, budget)
 
 
-def _warm_up(archive: Archive, folder: str | Path) -> None:
-    if str(Path(folder).expanduser().resolve()) in archive.warmed_by:
+def _warm_up(archive: Archive, other: str | Path) -> None:
+    if Record.name_of(other) in archive.warmed_by:
         return
-    start = warm_start(Record.read(folder), archive.search)
+    start = warm_start(Record.read(other), archive.search)
     archive.warm_up(start)
     for note in start.notes:
         warnings.warn(f"warm start: {note}", UserWarning, stacklevel=3)
@@ -137,7 +138,7 @@ def _require_picklable(**parts: Any) -> None:
 
 def _run(
     archive: Archive,
-    folder: Path,
+    record: Record,
     trial: LightningTrial,
     budget: Budget,
     screen: Screen | None,
@@ -155,7 +156,7 @@ def _run(
         )
         with budget.counted(archive):
             archive.begin_run(trials=budget.trials)
-            _train(archive, folder, trial, searcher, budget.trials, resources)
+            _train(archive, record, trial, searcher, budget.trials, resources)
         if budget.is_spent or not archive.interrupted:
             test_networks(archive, trial, _worth_testing(archive))
 
@@ -170,10 +171,10 @@ def _result(archive: Archive, record: Record, budget: Budget) -> SearchResult:
     if archive.interrupted and not budget.is_spent:
         raise InterruptedSearchError(
             f"stopped by hand after {archive.finished} of {budget.trials} trials. The front and "
-            f"the checkpoints so far are in {record.folder}; the same call with this folder "
+            f"the checkpoints so far are in {record.name}; the same call with this storage "
             "resumes."
         )
-    _require_success(archive, record.folder)
+    _require_success(archive, record)
     if why := budget.why_early(archive):
         warnings.warn(f"the search ended {why}", UserWarning, stacklevel=3)
     return result
@@ -181,7 +182,7 @@ def _result(archive: Archive, record: Record, budget: Budget) -> SearchResult:
 
 def _train(
     archive: Archive,
-    folder: Path,
+    record: Record,
     trial: LightningTrial,
     searcher: CascadeSearch,
     trials: int,
@@ -189,15 +190,15 @@ def _train(
 ) -> None:
     progress = Progress(archive, trials, Console())
     try:
-        _tuner(archive, folder, trial, searcher, progress, resources).fit()
+        _tuner(archive, record, trial, searcher, progress, resources).fit()
     except (tune.TuneError, OSError) as error:
         # Ray Tune wraps what its hooks raise; the archive has kept an error of ours itself.
         if archive.fault is None:
             last = str(error).strip().splitlines()[-1]
             archive.stop_with(
                 SearchError(
-                    f"Ray Tune gave up: {last}. Everything up to here is kept in {folder}; once "
-                    "the cause is mended, the same command goes on."
+                    f"Ray Tune gave up: {last}. Everything up to here is kept in {record.name}; "
+                    "once the cause is mended, the same command goes on."
                 )
             )
     finally:
@@ -206,7 +207,7 @@ def _train(
 
 def _tuner(
     archive: Archive,
-    folder: Path,
+    record: Record,
     trial: LightningTrial,
     searcher: CascadeSearch,
     progress: Progress,
@@ -228,7 +229,8 @@ def _tuner(
         ),
         run_config=tune.RunConfig(
             name="checkpoints",
-            storage_path=str(folder),
+            storage_path=record.place.path,
+            storage_filesystem=record.filesystem,
             verbose=0,
             callbacks=callbacks,
             failure_config=tune.FailureConfig(max_failures=resources.retries),
@@ -247,6 +249,7 @@ class _StopWhenInterrupted(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
+        self._archive.require_upload()
         return self._archive.interrupted
 
 
@@ -283,11 +286,11 @@ def _worth_testing(archive: Archive) -> list[Any]:
     ]
 
 
-def _require_success(archive: Archive, folder: Path) -> None:
+def _require_success(archive: Archive, record: Record) -> None:
     failed = [t for t in archive.trials.values() if t.status == "failed"]
     if failed and len(failed) == archive.started:
         last = failed[-1].error.strip().splitlines()[-1]
         raise SearchError(
             f"all {len(failed)} trials failed, the last with: {last}. Every traceback is in "
-            f"{folder / REPORT}."
+            f"{record.folder / REPORT}."
         )

@@ -105,7 +105,7 @@ class CascadeSearch(Searcher):
             self._begin_when_low()
         self._archive.bind(trial_id, started.number)
         self._live.add(trial_id)
-        return {**self._unused, **started.config, RESUME_FROM: self._absolute(started.checkpoint)}
+        return {**self._unused, **started.config, RESUME_FROM: self._path_of(started.checkpoint)}
 
     def _look_again(self) -> None:
         """Follow a cluster that grows or shrinks."""
@@ -179,9 +179,10 @@ class CascadeSearch(Searcher):
         if found is not None:
             self._archive.add_batch(found.batch, found.survivors)
 
-    def _absolute(self, checkpoint: str) -> str:
+    def _path_of(self, checkpoint: str) -> str:
+        """Where it lies on the filesystem that Ray Tune was given."""
         record = self._archive.record
-        return str(record.folder / checkpoint) if record is not None and checkpoint else ""
+        return record.place.below(checkpoint).path if record is not None and checkpoint else ""
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Take a report in runs without a `CascadeScheduler`; a second time it changes nothing."""

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -13,6 +12,7 @@ from ray.exceptions import RayError
 from nas_ray.evolution.archive import Archive
 from nas_ray.record import Trial
 from nas_ray.space import Config
+from nas_ray.storage import Place
 from nas_ray.tune.lightning import lightning_package, quiet_trainer
 from nas_ray.tune.trial import WEIGHTS, LightningTrial, seed_everything
 
@@ -20,7 +20,7 @@ from nas_ray.tune.trial import WEIGHTS, LightningTrial, seed_everything
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     config: Config
-    weights: Path
+    checkpoint: Place
 
 
 def test_networks(archive: Archive, trial: LightningTrial, chosen: Sequence[Trial]) -> None:
@@ -33,9 +33,9 @@ def test_networks(archive: Archive, trial: LightningTrial, chosen: Sequence[Tria
     reference = ray.put(trial)
     running = {}
     for one in chosen:
-        folder = archive.record.checkpoint_path(one)
-        if folder is not None and not one.test:
-            job = _Job(config=dict(one.config), weights=folder / WEIGHTS)
+        checkpoint = archive.record.checkpoint(one)
+        if checkpoint is not None and not one.test:
+            job = _Job(config=dict(one.config), checkpoint=checkpoint)
             running[_test.remote(reference, job)] = one.number
     while running:
         (done,), _ = ray.wait(list(running), num_returns=1)
@@ -55,7 +55,8 @@ def _test(trial: LightningTrial, job: _Job) -> dict[str, float]:
     torch.set_num_threads(1)
     seed_everything(trial.seed)
     network = trial.space.build(job.config)
-    network.load_state_dict(torch.load(job.weights, weights_only=True, map_location="cpu"))
+    with job.checkpoint.file(WEIGHTS) as weights:
+        network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
     module = trial.task(network)
     package = lightning_package(module)
     data = trial.data_module()

@@ -5,7 +5,8 @@ import logging
 import random
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from nas_ray.errors import RecordError, SearchError
 from nas_ray.evolution.costing import cost_candidates
 from nas_ray.redaction import redacted
 from nas_ray.space import Config, SearchSpace
+from nas_ray.storage import Place
 from nas_ray.tune.lightning import EpochReport, EpochSeeds, lightning_package, quiet_trainer
 from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM, STORAGE_ERROR
 
@@ -88,8 +90,8 @@ class LightningTrial:
             callbacks=[seeds.as_callback(package), report.as_callback(package)],
             num_sanity_val_steps=0,
         )
-        checkpoint = _resume_path(resume_from)
-        trainer.fit(module, datamodule=self.data_module(), ckpt_path=checkpoint, weights_only=True)
+        with _trainer_state(resume_from) as state:
+            trainer.fit(module, datamodule=self.data_module(), ckpt_path=state, weights_only=True)
 
     def data_module(self) -> Any:
         """The data module of this worker: made once, kept as long as the worker lives."""
@@ -154,15 +156,28 @@ def _use_what_was_promised() -> str:
     return "gpu" if promised.get("GPU") else "cpu"
 
 
-def _resume_path(resume_from: str) -> str | None:
-    """The trainer state to go on from: Ray's own checkpoint first, as it is never older."""
+@contextmanager
+def _trainer_state(resume_from: str) -> Iterator[str | None]:
+    """The file to go on from: of Ray's own checkpoint first, as it is never older."""
     checkpoint = tune.get_checkpoint()
-    folder = checkpoint.path if checkpoint else resume_from
-    if not folder:
-        return None
-    path = Path(folder) / TRAINER_STATE
-    if not path.exists():
-        raise SearchError(
-            f"a checkpoint to resume from must hold {TRAINER_STATE}, but {path} is missing."
-        )
-    return str(path)
+    if checkpoint is None and resume_from:
+        storage = tune.get_context().get_storage()
+        checkpoint = tune.Checkpoint(resume_from, filesystem=storage.storage_filesystem)
+    if checkpoint is None:
+        yield None
+        return
+    place = Place(filesystem=checkpoint.filesystem, path=checkpoint.path, name=str(checkpoint.path))
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(place.file(TRAINER_STATE))
+        except FileNotFoundError as error:
+            raise SearchError(
+                f"a checkpoint to resume from must hold {TRAINER_STATE}, but in {place.name} it is "
+                "missing."
+            ) from error
+        except OSError as error:
+            raise RecordError(
+                f"the checkpoint {place.name} cannot be read: {error}. Check the network and the "
+                "permissions, then run the same command again: everything before this is kept."
+            ) from error
+        yield str(path)
