@@ -26,7 +26,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nas_ray needs Python 3.11 or newer; pass one as PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,ethos-u,onnx]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[cluster,dev,ethos-u,onnx]'
 	touch $@
 
 clean:

@@ -234,6 +234,16 @@ def test_a_mistake_ends_in_one_message_and_no_stack_trace(
     assert "Traceback" not in out + err
 
 
+def test_a_job_refuses_a_storage_that_ray_deletes_with_it(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    for words in ((), ("--storage", "runs/mine")):
+        code, _, err = said(capsys, "search", "tiny_job", "--device", "ethos-u85-2048", *words)
+        assert code == 1
+        assert "the storage of a job must outlive it" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_module_that_breaks_on_import_is_named_with_its_reason(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken_job.py").write_text("1 / 0\n")

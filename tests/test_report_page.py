@@ -190,6 +190,21 @@ def test_the_terminal_shows_the_front_below_the_baseline_in_100_columns(tmp_path
     ]
 
 
+def test_a_head_takes_more_lines_before_a_value_does(tmp_path):
+    """Six columns: their values fit beside each other, with heads on one line they would not."""
+    record = opened(tmp_path)
+    values = ((0.0039024, 4096, 11080, 0.8942), (0.0093174, 8192, 59904, 0.9554))
+    for number, (latency, memory, weights, accuracy) in enumerate(values):
+        costs = {"latency_ms": latency, "peak_memory_bytes": memory, "weight_bytes": weights}
+        start(record, number, latency, costs=costs, origin="evolution" if number else "baseline")
+        train(record, number, accuracy)
+        end(record, number, "completed")
+        record.append({"event": "test", "trial": number, "metrics": {"accuracy": 0.8667}})
+    text = terminal(record)
+    assert "0.009317 (+139 %)" in text
+    assert "58.50 (+441 %)" in text
+
+
 def test_a_failed_baseline_says_so_and_still_has_its_costs(tmp_path):
     text = terminal(failed_baseline(tmp_path))
     assert "baseline (failed)" in text

@@ -1,6 +1,7 @@
 """`nas-ray search`, `nas-ray status` and `nas-ray report`."""
 
 import json
+import os
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,8 @@ REPORT = "write the report page of a search"
 STATUS = "say how far searches are, whether they run or not"
 #: Trials in a row that did not change the front before it counts as stalled.
 STALLED = 20
+#: Set by Ray for the command of a submitted job.
+_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
 def search_parser() -> ArgumentParser:
@@ -86,6 +89,7 @@ def run_search(options: Namespace) -> None:
     constraints = [parse_constraint(text) for text in options.constraint or []]
     device = load_device(options.device)
     space, task, data = load_task(options.task, channel_multiple=device.hardware.parallelism_factor)
+    _require_lasting(options.storage or "")
     storage = options.storage or str(Path("runs") / options.task)
     try:
         search(
@@ -113,6 +117,16 @@ def run_search(options: Namespace) -> None:
         _show(Record.read(storage), as_json=options.json)
         raise
     _show(Record.read(storage), as_json=options.json)
+
+
+def _require_lasting(storage: str) -> None:
+    """SearchError for a folder that Ray would delete: a job runs in a copy of what it was sent."""
+    if _RAY_JOB in os.environ and "://" not in storage and not Path(storage).is_absolute():
+        raise SearchError(
+            f"the storage of a job must outlive it, but --storage {storage or 'runs/TASK'} is in "
+            "the job's copy of your project, which Ray deletes. Pass a folder that every node "
+            "sees, from its root (--storage /mnt/runs/digits), or a URI (s3://bucket/digits)."
+        )
 
 
 def _stall(text: str) -> int:

@@ -36,7 +36,8 @@ def ray_runtime(address: str | None = None) -> Iterator[bool]:
     on_cluster = address != "local" if address else "RAY_ADDRESS" in os.environ
     with nullcontext() if on_cluster else _loopback_only():
         if on_cluster:
-            ray.init(address=address, logging_level=logging.ERROR)
+            # What every worker prints, in colours, would bury the progress in the log of a job.
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         else:
             ray.init(
                 address="local",
