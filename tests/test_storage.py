@@ -286,6 +286,11 @@ def test_status_and_report_take_a_uri(tmp_path, capsys):
     assert (status["is_running"], status["funnel"]["running"]) == (False, 1)
     assert main(["report", uri, "--to", str(tmp_path / "page.html")]) == 0
     assert uri in (tmp_path / "page.html").read_text()
+    capsys.readouterr()
+    assert main(["report", uri, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (shown["folder"], Path(shown["report"]).is_file()) == (uri, True)
+    assert not (tmp_path / "remote/run/report.html").exists()
 
 
 # Checkpoints

@@ -162,7 +162,11 @@ def report_parser() -> ArgumentParser:
     """The options of `nas-ray report`."""
     parser = verb_parser(REPORT, example="nas-ray report runs/digits --to report.html")
     parser.add_argument("run", type=str, help="folder or URI of a search")
-    parser.add_argument("--to", type=str, help="the page to write (default RUN/report.html)")
+    parser.add_argument(
+        "--to",
+        type=str,
+        help="the page to write (default RUN/report.html; for a URI, in the cache of this machine)",
+    )
     add_json(parser)
     return parser
 
@@ -170,19 +174,19 @@ def report_parser() -> ArgumentParser:
 def run_report(options: Namespace) -> None:
     """Write the page anew from the record, of a search that runs or has ended."""
     record = Record.read(options.run)
-    page = Path(options.to).absolute() if options.to else None
-    SearchResult(record).report(page or record.folder / "report.html")
-    _show(record, page=page, as_json=options.json)
+    page = Path(options.to).absolute() if options.to else record.folder / "report.html"
+    SearchResult(record).report(page)
+    _show(record, page=str(page), as_json=options.json)
 
 
-def _show(record: Record, *, page: Path | None = None, as_json: bool) -> None:
+def _show(record: Record, *, page: str = "", as_json: bool) -> None:
     output = console()
     output.print(pareto_table(record))
-    page = page or record.folder / "report.html"
+    page = page or f"{record.name}/report.html"
     for label, path in (("checkpoints", f"{record.name}/checkpoints"), ("report", page)):
         output.print(f"{label}: {path}", soft_wrap=True, highlight=False)
     if as_json:
         rows: list[dict[str, Any]] = json.loads(
             SearchResult(record).front.to_json(orient="records")
         )
-        print(json.dumps({"front": rows, "folder": record.name, "report": str(page)}))
+        print(json.dumps({"front": rows, "folder": record.name, "report": page}))
