@@ -83,13 +83,13 @@ def search_parser() -> ArgumentParser:
 
 def run_search(options: Namespace) -> None:
     """Search, then show the front and where everything is; after Ctrl-C what there is of it."""
+    _require_lasting(options.storage or "")
     from nas_ray.cli.naming import load_task, parse_constraint  # noqa: PLC0415 - imports torch
     from nas_ray.tune import Resources, search  # noqa: PLC0415 - imports Ray
 
     constraints = [parse_constraint(text) for text in options.constraint or []]
     device = load_device(options.device)
     space, task, data = load_task(options.task, channel_multiple=device.hardware.parallelism_factor)
-    _require_lasting(options.storage or "")
     storage = options.storage or str(Path("runs") / options.task)
     try:
         search(
