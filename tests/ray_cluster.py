@@ -72,6 +72,7 @@ def ray_cluster(*, cpus: int) -> Iterator[Cluster]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token_file),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_idle_worker_killing_time_threshold_ms": "600000",
     }
     words = [
         *(str(BIN / "ray"), "start", "--head", "--block", f"--num-cpus={cpus}", "--num-gpus=0"),

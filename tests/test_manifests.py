@@ -24,6 +24,7 @@ from nas_ray.cli.naming import TASKS, parse_constraint
 from nas_ray.cli.options import seconds
 from nas_ray.cli.searching import _stall
 from nas_ray.tune import Resources
+from nas_ray.tune.local import _KEEP_WORKERS
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -116,6 +117,12 @@ def test_the_head_trains_nothing_and_workers_come_as_needed():
     assert [node["min_workers"] for node in workers] == [0, 0]
     assert all(node["max_workers"] > 0 for node in workers)
     assert ["GPU" in node["resources"] for node in workers] == [False, True]
+
+
+def test_workers_that_screen_candidates_are_kept_between_passes():
+    kept = {"name": f"RAY_{next(iter(_KEEP_WORKERS))}", "value": str(*_KEEP_WORKERS.values())}
+    assert [container["env"] for container in CONTAINERS] == [[kept]] * 3
+    assert f"export {kept['name']}={kept['value']}" in DOCS
 
 
 def test_a_worker_holds_the_trials_that_the_entry_point_promises():
