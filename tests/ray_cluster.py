@@ -72,6 +72,8 @@ def ray_cluster(*, cpus: int) -> Iterator[Cluster]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token_file),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Without it Ray takes 127.0.0.1 for the address of this machine in its network.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_idle_worker_killing_time_threshold_ms": "600000",
     }
     words = [

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from ray_cluster import PATIENCE_S, ROOT, Cluster, ray_cluster
+from test_local import listening_addresses, ray_processes
 
 from nas_ray.device import device_folder
 from nas_ray.record import Record
@@ -92,6 +93,20 @@ def require_readable(log: str) -> None:
 def test_a_cluster_serves_nobody_without_its_token(cluster):
     with pytest.raises(urllib.error.HTTPError, match=r"40[13]"):
         cluster.ask("/api/jobs/", token="0" * 64)
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's /proc")
+def test_it_listens_to_this_machine_alone(cluster):
+    folder = str(Path(cluster.environment["RAY_AUTH_TOKEN_PATH"]).parent)
+    addresses = listening_addresses({pid for pid in ray_processes() if folder in words_of(pid)})
+    assert addresses == {"127.0.0.1"}
+
+
+def words_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def test_a_job_that_was_stopped_and_one_that_was_killed_lose_nothing(cluster, project, tmp_path):
