@@ -44,7 +44,7 @@ def ray_runtime(address: str | None = None) -> Iterator[bool]:
                 include_dashboard=False,
                 logging_level=logging.ERROR,
                 log_to_driver=False,
-                _system_config=_KEEP_WORKERS,
+                _system_config=dict(_KEEP_WORKERS),  # Ray adds to it
             )
         try:
             yield not on_cluster
