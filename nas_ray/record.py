@@ -95,7 +95,7 @@ class Trial:
             return replace(self, curve=curve, checkpoint=newest or self.checkpoint)
         if event["event"] == "end":
             return replace(self, status=event["status"], error=event["error"])
-        if event["event"] == "retry":
+        if event["event"] == "retry" and event["attempt"] > len(self.retries):
             return replace(self, retries=(*self.retries, event["error"]))
         if event["event"] == "promote":
             return replace(self, status="running", error="")

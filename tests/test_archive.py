@@ -1,5 +1,6 @@
 """The archive: what a search does is what its replayed record says it did."""
 
+import json
 import math
 from pathlib import Path
 
@@ -143,9 +144,21 @@ def test_which_networks_are_infeasible_and_how_nearly_survives(tmp_path):
     assert replayed.search.candidates(12) == live.search.candidates(12)
 
 
+def test_every_event_may_be_there_twice(tmp_path):
+    live = make(tmp_path)
+    half_a_search(live)
+    running = next(n for n, trial in live.trials.items() if trial.status == "running")
+    live.retry(running, "the worker died")
+    path = tmp_path / "journal.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    assert {"plan", "retry", "batch"} <= {json.loads(line)["event"] for line in lines}
+    path.write_text("".join(line * 2 for line in lines))
+    assert state(make(tmp_path)) == state(live)
+
+
 def test_a_plan_for_candidates_that_are_not_there_is_refused(tmp_path):
     a_batch(make(tmp_path), 3)
-    Record.open(tmp_path, HEADER).append({"event": "plan", "next": [7], "dropped": []})
+    Record.open(tmp_path, HEADER).append({"event": "plan", "chosen": 0, "next": [7], "dropped": []})
     with pytest.raises(RecordError, match=r"cannot be used: .* more candidates than the 3"):
         make(tmp_path)
 

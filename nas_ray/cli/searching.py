@@ -65,7 +65,7 @@ def search_parser() -> ArgumentParser:
         "--warm-start",
         type=str,
         action="append",
-        help="folder of another search over a similar space, to learn from; may be repeated",
+        help="folder or URI of another search over a similar space, to learn from; may be repeated",
     )
     parser.add_argument("--seed", type=int, default=0, help="one seed for everything (default 0)")
     parser.add_argument("--cpus-per-trial", type=int, default=1, help="threads of a trial")

@@ -172,7 +172,7 @@ class Archive:
         """Hand out the screened candidate that is most worth training by now; or None."""
         if self.search.planned is None and self.search.waiting:
             plan = self.search.plan()
-            self._write({"event": "plan", **asdict(plan)})
+            self._write({"event": "plan", "chosen": self.search.choices, **asdict(plan)})
             self.search.follow(plan)
         candidate = self.search.planned
         return None if candidate is None else self._start(candidate, "evolution")
@@ -247,7 +247,9 @@ class Archive:
 
     def retry(self, number: int, error: str) -> None:
         """Note that a trial is trained on from its last checkpoint after an attempt failed."""
-        self._apply({"event": "retry", "trial": number, "error": redacted(error)})
+        attempt = len(self.trials[number].retries) + 1
+        event = {"event": "retry", "trial": number, "attempt": attempt}
+        self._apply({**event, "error": redacted(error)})
 
     def explain(self, number: int, reason: str) -> None:
         """Say why the worker of a trial is about to die, where Ray will only see that it did."""
@@ -329,6 +331,7 @@ class Archive:
         begun = {number: trial.as_begun() for number, trial in record.trials().items()}
         batches = {batch.draws: batch for batch in record.batches()}
         losing: dict[int, None] = {}
+        planned: set[object] = set()
         for event in record.events():
             kind, number = event["event"], event.get("trial", -1)
             if kind == "batch" and event["draws"] in batches:
@@ -337,14 +340,15 @@ class Archive:
                 self._recall(batch)
                 self._offer(batch)
                 self.search.skip_draws(batch.draws + 1)
-            elif kind == "plan":
+            elif kind == "plan" and event.get("chosen") not in planned:
+                planned.add(event.get("chosen"))
                 self._follow(record, event)
             elif kind == "warm_start" and event.get("source") not in self.warmed_by:
                 with record.understood(event):
                     self._warm(event)
             elif kind == "start" and number not in self.trials:
                 self._admit(begun[number])
-            elif number >= 0:
+            elif number >= 0 and not (kind == "end" and not self.is_open(number)):
                 self.trials[number] = self.trials[number].after(event)
                 self._replay_one(event, losing)
         # A crash may have come between the report that lost and the end of the trial. Who reported

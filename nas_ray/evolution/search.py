@@ -270,6 +270,11 @@ class EvolutionarySearch:
         """How often candidates were drawn; with the seed it fixes the next draw."""
         return self._draws
 
+    @property
+    def choices(self) -> int:
+        """How many networks were handed out; with the seed and what is known it fixes a plan."""
+        return self._chosen
+
     def skip_draws(self, draws: int) -> None:
         """Go on as if candidates had been drawn `draws` times already."""
         self._draws = max(self._draws, draws)

@@ -49,7 +49,7 @@ def status_of(record: Record) -> Status:
         trials_left=left,
         trials_per_hour=None if rate is None else 3600 * rate,
         seconds_left=None if rate is None or left is None else left / rate,
-        retries=sum(event["event"] == "retry" for event in events),
+        retries=sum(len(trial.retries) for trial in record.trials().values()),
         front=len(front_table(record)),
         funnel=counts,
     )

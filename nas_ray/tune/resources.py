@@ -55,14 +55,13 @@ class Resources:
 
     def concurrent(self, *, can_grow: bool) -> int | Callable[[], int]:
         """How many trials may train at once; where the cluster can grow, a function that looks."""
-        return self.max_concurrent or (self._fitting_and_one if can_grow else self.fitting())
+        return self.max_concurrent or (self._fitting_and_one if can_grow else self._fitting())
 
-    def fitting(self) -> int:
-        """How many trials the Ray that is running holds at once; at least one."""
+    def _fitting(self) -> int:
         total = ray.cluster_resources()
         fits = min(total.get(name, 0) / amount for name, amount in self._wanted.items())
         return max(1, int(fits + 1e-9))
 
     def _fitting_and_one(self) -> int:
         # An autoscaler adds nodes for what waits, and only for that.
-        return self.fitting() + 1
+        return self._fitting() + 1

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from nas_ray.zero_shot.layers import inputs, is_layer
+from nas_ray.zero_shot.layers import counted
 from nas_ray.zero_shot.passes import Passes
 
 
@@ -18,9 +18,4 @@ def depth(network: nn.Module, batch: Tensor) -> float:
 
 def depth_of(passes: Passes) -> float:
     """The same from passes that other scores share: one forward."""
-    path = passes.forward.path
-    longest = dict.fromkeys(path, 0)
-    for node in path[-2::-1]:  # from the input, which is the last, each after what it is made from
-        before = max(longest[made] for made in inputs(node) if made in longest)
-        longest[node] = before + is_layer(node, longest)
-    return float(max(longest.values()))
+    return float(max(counted(passes.forward.path, max).values()))

@@ -56,12 +56,10 @@ DEFAULT_SCORES = ("swap", "expressivity", "trainability", "effective_macs")
 def score(model: nn.Module, batch: Tensor, names: Iterable[str] = SCORES) -> dict[str, float]:
     """The zero-shot scores of the untrained `model` by name, all or those in `names`.
 
-    `names` may have descriptors among them.
-
-    `batch` is `(N, ...)` of floating point with N >= 4, random numbers or data without labels;
-    scores compare at one shape only. Batch and model are on one device. The same model and batch
-    score the same every time, and model and global RNG are left as they were. Only the passes that
-    `names` need are run, and each of them once.
+    Descriptors may be among the names. `batch` is `(N, ...)` of floating point with N >= 4, random
+    numbers or data without labels; scores compare at one shape only. Batch and model are on one
+    device. The same model and batch score the same every time, and model and global RNG are left as
+    they were. Only the passes that `names` need are run, and each of them once.
     Raises ScoreError where one of the scores does not exist or cannot be computed.
     """
     passes = Passes(model, batch)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from nas_ray.zero_shot.layers import inputs, is_layer
+from nas_ray.zero_shot.layers import counted
 from nas_ray.zero_shot.passes import Passes
 
 
@@ -17,9 +17,5 @@ def shortest_path(network: nn.Module, batch: Tensor) -> float:
 
 def shortest_path_of(passes: Passes) -> float:
     """The same from passes that other scores share: one forward."""
-    path = passes.forward.path
-    shortest = dict.fromkeys(path, 0)
-    for node in path[-2::-1]:  # from the input, which is the last, each after what it is made from
-        before = min(shortest[made] for made in inputs(node) if made in shortest)
-        shortest[node] = before + is_layer(node, shortest)
+    shortest = counted(passes.forward.path, min)
     return float(min(shortest[node] for node in passes.forward.ends))
