@@ -21,9 +21,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -152,44 +152,44 @@ def _one_removal(folder: Path, options: argparse.Namespace, moment_s: float) -> 
     # The head holds no trials, as the driver lives there.
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
-    happened: list[int] = []
-
-    def remove() -> None:
-        happened.append(len(_story(folder)))
-        cluster.remove_node(nodes[0], allow_graceful=False)
-        cluster.add_node(num_cpus=1)
-
-    timer = threading.Timer(moment_s, remove)
     try:
         ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-        timer.start()
-        device = nas_ray.load_device(DEVICE)
-        nas_ray.search(
-            classification.space(
-                num_classes=Digits.num_classes,
-                channel_multiple=device.hardware.parallelism_factor,
-            ),
-            task,
-            data,
-            device=device,
-            trials=options.trials,
-            max_epochs=options.epochs,
-            storage=folder,
-            seed=options.seed,
-        )
-        timer.join()
+        with ThreadPoolExecutor() as threads:
+            searching = threads.submit(_search_here, folder, options)
+            wait([searching], timeout=moment_s)
+            events = len(_story(folder))
+            # From the main thread: Ray adds nodes from no other.
+            cluster.remove_node(nodes[0], allow_graceful=False)
+            cluster.add_node(num_cpus=1)
+            searching.result()
     finally:
-        timer.cancel()
         ray.shutdown()
         cluster.shutdown()
     differs = _what_is_wrong(folder, options.trials)
     return {
         "fault": "node removed",
         "moment_s": moment_s,
-        "events": happened[0],
+        "events": events,
         "survived": not differs,
         "differs": differs,
     }
+
+
+def _search_here(folder: Path, options: argparse.Namespace) -> None:
+    device = nas_ray.load_device(DEVICE)
+    nas_ray.search(
+        classification.space(
+            num_classes=Digits.num_classes,
+            channel_multiple=device.hardware.parallelism_factor,
+        ),
+        task,
+        data,
+        device=device,
+        trials=options.trials,
+        max_epochs=options.epochs,
+        storage=folder,
+        seed=options.seed,
+    )
 
 
 def _what_is_wrong(folder: Path, trials: int) -> str:

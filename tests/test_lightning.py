@@ -11,7 +11,7 @@ from torch import nn
 
 from nas_ray.errors import SearchError
 from nas_ray.tune.lightning import EpochReport, EpochSeeds, lightning_package, quiet_trainer
-from nas_ray.tune.trial import seed_everything
+from nas_ray.tune.seeding import seed_everything
 from trainables.classification import ImageClassifier
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import ray
+from ray import tune
 
 from nas_ray.errors import SearchError
 
@@ -36,6 +38,12 @@ class Resources:
             )
         if self.silent_s is not None and not self.silent_s > 0:
             raise SearchError(f"silent_s must be above 0, but got silent_s={self.silent_s}.")
+
+    def given_to(self, trainable: Any) -> Any:
+        """`trainable`, so that Ray Tune gives each of its trials what is promised."""
+        return tune.with_resources(
+            trainable, {"cpu": self.cpus_per_trial, "gpu": self.gpus_per_trial}
+        )
 
     @property
     def _wanted(self) -> dict[str, float]:

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from nas_ray.tune.progress import Progress
 from nas_ray.tune.resources import Resources
 from nas_ray.tune.scheduler import CascadeScheduler
 from nas_ray.tune.searcher import CascadeSearch
+from nas_ray.tune.shared_data import shared
 from nas_ray.tune.testing import test_networks
 from nas_ray.tune.trial import LightningTrial, Task
 from nas_ray.tune.watchdog import Watchdog
@@ -147,6 +149,7 @@ def _run(
     """Train what the searcher suggests, then test what is worth it."""
     with _stopping_on_interrupt(archive), ray_runtime() as is_own:
         resources.check(can_grow=not is_own)
+        trial = replace(trial, data=shared(trial.data, trial.seed))
         searcher = CascadeSearch(
             archive,
             trials=budget.trials,
@@ -217,9 +220,7 @@ def _tuner(
     if resources.silent_s is not None:
         callbacks.append(Watchdog(archive, resources.silent_s))
     return tune.Tuner(
-        tune.with_resources(
-            trial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
-        ),
+        resources.given_to(trial),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=CascadeScheduler(archive=archive),

@@ -14,7 +14,8 @@ from nas_ray.record import Trial
 from nas_ray.space import Config
 from nas_ray.storage import Place
 from nas_ray.tune.lightning import lightning_package, quiet_trainer
-from nas_ray.tune.trial import WEIGHTS, LightningTrial, seed_everything
+from nas_ray.tune.seeding import seed_everything
+from nas_ray.tune.trial import WEIGHTS, LightningTrial
 
 
 @dataclass(frozen=True, kw_only=True)

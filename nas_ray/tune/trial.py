@@ -2,7 +2,6 @@
 
 import json
 import logging
-import random
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from ray import tune
+from ray.exceptions import ObjectLostError
 from torch import nn
 
 from nas_ray.device import Device
@@ -24,6 +23,8 @@ from nas_ray.space import Config, SearchSpace
 from nas_ray.storage import Place
 from nas_ray.tune.lightning import EpochReport, EpochSeeds, lightning_package, quiet_trainer
 from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM, STORAGE_ERROR
+from nas_ray.tune.seeding import seed_everything
+from nas_ray.tune.shared_data import made
 
 #: What a checkpoint folder holds: all that training needs to go on, the weights alone, the config.
 TRAINER_STATE = "trainer.ckpt"
@@ -66,6 +67,8 @@ class LightningTrial:
             if RESUME_FROM not in config:
                 raise
             tune.report({STORAGE_ERROR: redacted(str(error))})
+        except ObjectLostError:
+            raise  # No fault of the network: Ray Tune tries the trial again.
         except Exception:
             if RESUME_FROM not in config:
                 raise
@@ -90,15 +93,15 @@ class LightningTrial:
             callbacks=[seeds.as_callback(package), report.as_callback(package)],
             num_sanity_val_steps=0,
         )
+        # However much building the network drew: all networks are compared on the same split.
+        seed_everything(self.seed)
         with _trainer_state(resume_from) as state:
             trainer.fit(module, datamodule=self.data_module(), ckpt_path=state, weights_only=True)
 
     def data_module(self) -> Any:
         """The data module of this worker: made once, kept as long as the worker lives."""
-        if not callable(self.data):
-            return self.data
         if "_made" not in self.__dict__:
-            self.__dict__["_made"] = self.data()
+            self.__dict__["_made"] = made(self.data)
         return self.__dict__["_made"]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -132,14 +135,6 @@ class _Run:
                 {**metrics, **self.costs, EPOCH: trainer.current_epoch + 1},
                 checkpoint=tune.Checkpoint.from_directory(folder),
             )
-
-
-def seed_everything(*seeds: int) -> None:
-    """Seed every generator by numbers >= 0; the worker may have trained other networks before."""
-    (mixed,) = np.random.SeedSequence(seeds).generate_state(1)
-    random.seed(int(mixed))
-    torch.manual_seed(int(mixed))
-    np.random.seed(mixed)  # noqa: NPY002 - what a user's data pipeline may draw from
 
 
 def _use_what_was_promised() -> str:
