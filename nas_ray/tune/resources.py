@@ -1,6 +1,7 @@
 """What each trial is given, how many train at once, and how often a lost one is tried again."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,24 +52,43 @@ class Resources:
         return {name: amount for name, amount in wanted.items() if amount}
 
     def check(self, *, can_grow: bool) -> None:
-        """Raise SearchError where no trial fits on the Ray that is running and it cannot grow."""
-        total = ray.cluster_resources()
-        for name, amount in self._wanted.items():
-            if amount > total.get(name, 0) and not can_grow:
-                raise SearchError(
-                    f"a trial was promised {amount:g} {name}, but this machine has "
-                    f"{total.get(name, 0):g}: no trial could ever start. Ask for less, or run on a "
-                    "cluster."
-                )
+        """Raise SearchError where no trial fits on this machine; on a cluster warn, as it may grow.
+
+        A trial lives on one node: what counts is the largest of them.
+        """
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        if any(self._fits(node) for node in nodes):
+            return
+        wanted = " and ".join(f"{amount:g} {name}" for name, amount in self._wanted.items())
+        if can_grow:
+            warnings.warn(
+                f"a trial was promised {wanted}, and no node of the cluster has that by now: the "
+                "search waits until one comes. If none ever will, stop it and ask for less.",
+                UserWarning,
+                stacklevel=2,
+            )
+        else:
+            (here,) = nodes
+            has = " and ".join(f"{here.get(name, 0):g} {name}" for name in self._wanted)
+            raise SearchError(
+                f"a trial was promised {wanted}, but this machine has {has}: no trial could ever "
+                "start. Ask for less, or run on a cluster."
+            )
+
+    def _fits(self, node: Mapping[str, float]) -> bool:
+        return all(amount <= node.get(name, 0) for name, amount in self._wanted.items())
 
     def concurrent(self, *, can_grow: bool) -> int | Callable[[], int]:
         """How many trials may train at once; where the cluster can grow, a function that looks."""
         return self.max_concurrent or (self._fitting_and_one if can_grow else self._fitting())
 
     def _fitting(self) -> int:
-        total = ray.cluster_resources()
-        fits = min(total.get(name, 0) / amount for name, amount in self._wanted.items())
-        return max(1, int(fits + 1e-9))
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return max(1, sum(self._how_often(node) for node in nodes))
+
+    def _how_often(self, node: Mapping[str, float]) -> int:
+        fits = min(node.get(name, 0) / amount for name, amount in self._wanted.items())
+        return int(fits + 1e-9)
 
     def _fitting_and_one(self) -> int:
         # An autoscaler adds nodes for what waits, and only for that.

@@ -33,6 +33,7 @@ from nas_ray.tune.local import ray_runtime
 from nas_ray.tune.metrics import Metrics
 from nas_ray.tune.mirroring import Mirroring
 from nas_ray.tune.progress import Progress
+from nas_ray.tune.reach import require_reach
 from nas_ray.tune.resources import Resources
 from nas_ray.tune.scheduler import CascadeScheduler
 from nas_ray.tune.searcher import CascadeSearch
@@ -149,6 +150,8 @@ def _run(
     """Train what the searcher suggests, then test what is worth it."""
     with _stopping_on_interrupt(archive), ray_runtime() as is_own:
         resources.check(can_grow=not is_own)
+        if not is_own:
+            require_reach(record.place)
         trial = replace(trial, data=shared(trial.data, trial.seed))
         searcher = CascadeSearch(
             archive,
