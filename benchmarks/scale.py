@@ -31,7 +31,7 @@ def main() -> None:
     grown = growth.measured(options.grown, early=100)
     costed = screening.costing(100_000)
     with ray_runtime():
-        scored = screening.scoring(64, options.runs)
+        scored = screening.scoring(256, options.runs)
         added = overhead.measured(options.trials, options.runs)
         reused = overhead.reuse(10, options.runs)
     service = _service(added, grown)
