@@ -70,8 +70,7 @@ def node_is_replaced(folder: Path) -> dict[str, Any]:
         with ThreadPoolExecutor() as threads:
             settings = {"trials": 4, "max_epochs": 27, "early_stopping": False}
             searching = threads.submit(search, folder, tiny_job.slow_task, **settings)
-            events = folder / "run" / "journal.jsonl"
-            while not searching.done() and not _both_train(events):
+            while not searching.done() and not _both_train(folder / "run"):
                 time.sleep(0.2)
             # From the main thread: Ray adds nodes from no other.
             made.remove_node(nodes[0], allow_graceful=False)
@@ -80,9 +79,11 @@ def node_is_replaced(folder: Path) -> dict[str, Any]:
         return {"nodes": sum(node["Alive"] for node in ray.nodes())}
 
 
-def _both_train(events: Path) -> bool:
-    found = map(json.loads, events.read_text().splitlines()) if events.exists() else ()
-    return len({event["trial"] for event in found if event["event"] == "result"}) >= 2
+def _both_train(run: Path) -> bool:
+    if not (run / "record.json").exists():
+        return False
+    trials = Record.read(run).trials().values()
+    return sum(trial.status == "running" and trial.epoch > 0 for trial in trials) >= 2
 
 
 def quarter_gpus(folder: Path) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def quarter_gpus(folder: Path) -> dict[str, Any]:
             max_epochs=1,
         )
         searcher = nas_ray.CascadeSearch(
-            archive, trials=8, max_concurrent=int(fitting), screen=nas_ray.Screen(scored=0)
+            archive, trials=8, max_concurrent=8, screen=nas_ray.Screen(scored=0)
         )
         results = tune.Tuner(
             resources.given_to(_says_when),

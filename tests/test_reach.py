@@ -6,20 +6,20 @@ from dataclasses import dataclass
 import pytest
 
 from nas_ray.errors import SearchError
-from nas_ray.storage import Place
-from nas_ray.tune.reach import MARK, require_reach
+from nas_ray.storage import HEADER, Place
+from nas_ray.tune.reach import require_reach
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
 
 def test_a_folder_that_every_node_sees_is_taken(tmp_path):
-    (tmp_path / MARK).write_text("{}")
+    (tmp_path / HEADER).write_text("{}")
     require_reach(Place.local(tmp_path))
 
 
 @dataclass
 class OfOneProcess:
-    """A storage as the driver's own disk is for other machines."""
+    """Stands for a Place on the driver's own disk as other machines see it: there is only one."""
 
     elsewhere: bytes | None
     error: str = ""
@@ -39,7 +39,7 @@ class OfOneProcess:
     [
         (OfOneProcess(None), "it is missing"),
         (OfOneProcess(b'{"of": "another"}'), "another folder lies there"),
-        (OfOneProcess(None, error="no credentials"), "it cannot be read: no credentials"),
+        (OfOneProcess(None, error="no credentials"), "/runs/x cannot be read: no credentials"),
     ],
     ids=["no such folder", "a folder of the same name", "no access"],
 )

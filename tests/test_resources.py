@@ -27,7 +27,7 @@ def cluster_of(monkeypatch):
         ([{"CPU": 8.0, "GPU": 1.0}, {"CPU": 8.0}], Resources(gpus_per_trial=0.25), 4),
         ([{"CPU": 2.0, "GPU": 1.0}], Resources(gpus_per_trial=0.25), 2),
         ([{"CPU": 8.0, "GPU": 1.0}], Resources(gpus_per_trial=0.1), 8),
-        ([{"CPU": 8.0, "GPU": 1.0}], Resources(gpus_per_trial=1 / 3), 3),
+        ([{"CPU": 99.0, "GPU": 1.0}], Resources(gpus_per_trial=1 / 93), 93),
         ([{}, {"CPU": 1.0}], Resources(), 1),
     ],
     ids=[
@@ -35,8 +35,8 @@ def cluster_of(monkeypatch):
         "a trial is not split between nodes",
         "quarters of a GPU",
         "fewer cores than quarters",
-        "more cores than there is need of",
-        "thirds do not add up to less than one",
+        "fewer cores than tenths",
+        "parts of a GPU that do not quite add up",
         "a head without cores",
     ],
 )

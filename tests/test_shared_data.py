@@ -40,17 +40,17 @@ class Marked(pl.LightningDataModule):
 
 
 @ray.remote
-def look(data: SharedData) -> tuple[bool, bool, float, list[int], int]:
+def look(data: SharedData) -> tuple[bool, bool, float, list[int]]:
     """What a worker finds: whether the array is its own, prepared or not, the order drawn."""
     torch.manual_seed(os.getpid())
     found = data()
     writeable = found.pixels.flags.writeable
-    return writeable, found.prepared, found.pixels.sum(), found.order.tolist(), os.getpid()
+    return writeable, found.prepared, found.pixels.sum(), found.order.tolist()
 
 
 def test_data_are_loaded_once_and_every_worker_reads_the_same_memory(tmp_path):
     data = shared(lambda: Marked(tmp_path / "mark"), seed=0)
-    for writeable, prepared, total, _, _ in ray.get([look.remote(data) for _ in range(4)]):
+    for writeable, prepared, total, _ in ray.get([look.remote(data) for _ in range(4)]):
         assert not writeable
         assert prepared
         assert total == 999_999 * 1_000_000 / 2
@@ -90,6 +90,18 @@ class LogsTheDraw(ImageClassifier):
     def on_validation_epoch_end(self) -> None:
         self.log("draw", self.trainer.datamodule.draw)
 
+    def on_test_epoch_end(self) -> None:
+        self.log("draw", self.trainer.datamodule.draw)
+
+
+class Deadly(Digits):
+    """Takes the process with it that loads it for all."""
+
+    def __init__(self) -> None:
+        super().__init__(batch_size=128)
+        if "_load" in (ray.get_runtime_context().get_task_name() or ""):
+            os._exit(1)
+
 
 class Broken(Digits):
     def setup(self, stage: str | None = None) -> None:
@@ -111,8 +123,9 @@ def trials(folder: Path, device, task, data) -> list[Trial]:
     return list(Record.read(folder).trials().values())
 
 
-def test_data_that_cannot_be_sent_are_made_by_each_worker(tmp_path, small_device):
-    found = trials(tmp_path, small_device, tiny_job.task, Locked)
+@pytest.mark.parametrize("data", [Locked, Deadly])
+def test_data_that_cannot_be_sent_are_made_by_each_worker(data, tmp_path, small_device):
+    found = trials(tmp_path, small_device, tiny_job.task, data)
     assert [trial.status for trial in found] == 3 * ["completed"]
 
 
@@ -122,6 +135,7 @@ def test_networks_of_any_size_are_compared_on_the_split_that_setup_draws(tmp_pat
 
     found = trials(tmp_path, small_device, task, Drawn)
     assert len({trial.metrics["draw"] for trial in found}) == 1
+    assert {trial.test["draw"] for trial in found if trial.test} == {found[0].metrics["draw"]}
     assert len({trial.costs["macs"] for trial in found}) == 3
 
 

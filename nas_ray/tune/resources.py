@@ -62,7 +62,7 @@ class Resources:
         wanted = " and ".join(f"{amount:g} {name}" for name, amount in self._wanted.items())
         if can_grow:
             warnings.warn(
-                f"a trial was promised {wanted}, and no node of the cluster has that by now: the "
+                f"a trial was promised {wanted}, and no node of the cluster has that yet: the "
                 "search waits until one comes. If none ever will, stop it and ask for less.",
                 UserWarning,
                 stacklevel=2,

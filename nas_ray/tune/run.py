@@ -68,9 +68,11 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
 ) -> SearchResult:
     """Search `space` for networks that trade off `objectives` best, and train them.
 
-    `task`, `data` as for `LightningTrial`; `device` a Device, the name of a shipped one, a folder.
-    The baseline of the space is trained first, in full, as what everything is compared with. Costs
-    are estimates of the device; a network whose costs break a constraint is never trained.
+    `task`, `data` as for `LightningTrial`, but the data are loaded once and shared (`SharedData`):
+    their numpy arrays are read-only in `setup` and the dataloaders. `device` a Device, the name of
+    a shipped one, a folder. The baseline of the space is trained first, in full, as what everything
+    is compared with. Costs are estimates of the device; a network whose costs break a constraint is
+    never trained.
     A `surrogate` learned from trained networks chooses among the candidates that the `screen` lets
     through, and `early_stopping` trains only the best on after 1, 3, 9, ... epochs: without one of
     them, or with `Screen(scored=0)`, that part of the cascade is left out.

@@ -14,13 +14,14 @@ class SharedData:
     """Gives a worker the data module of the search, from the object store of its node.
 
     A task has made it, prepared it and set it up to fit. Ray copies it to a node once; there the
-    workers share its numpy arrays, read-only, and each has a copy of everything else. Where all
-    copies are lost with their nodes, Ray runs the task again. Data that cannot be kept so (open
-    files, locks, what wants a GPU), or no longer are, each worker makes itself.
+    workers share its numpy arrays, read-only, and each has a copy of everything else, memory maps
+    included: map files where the dataloaders are made. Where all copies are lost with their nodes,
+    Ray runs the task again. Data that cannot be kept so (open files, locks, what wants a GPU), or
+    no longer are, each worker makes itself.
     """
 
-    source: Any
-    loaded: Any
+    source: ray.ObjectRef[Any]
+    loaded: ray.ObjectRef[Any]
 
     def __call__(self) -> Any:
         """The data module."""
@@ -42,11 +43,11 @@ def made(data: Any) -> Any:
     return data() if callable(data) else data
 
 
-# Retried for ever where its node dies; what it raises is not.
-@ray.remote(num_cpus=0, max_retries=-1, scheduling_strategy="SPREAD")
+# Tried again where its process or its node dies, not where it raises.
+@ray.remote(num_cpus=0, max_retries=3, scheduling_strategy="SPREAD")
 def _load(data: Any, seed: int) -> Any:
-    seed_everything(seed)
     module = made(data)
+    seed_everything(seed)
     module.prepare_data()
     module.setup("fit")
     return module

@@ -54,7 +54,6 @@ def test_networks(archive: Archive, trial: LightningTrial, chosen: Sequence[Tria
 @ray.remote
 def _test(trial: LightningTrial, job: _Job) -> dict[str, float]:
     torch.set_num_threads(1)
-    seed_everything(trial.seed)
     network = trial.space.build(job.config)
     with job.checkpoint.file(WEIGHTS) as weights:
         network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
@@ -64,6 +63,7 @@ def _test(trial: LightningTrial, job: _Job) -> dict[str, float]:
     if not _has_test(module, data, package):
         return {}
     trainer = quiet_trainer(package, accelerator="cpu", enable_checkpointing=False)
+    seed_everything(trial.seed)  # for the split of the training
     (metrics,) = trainer.test(module, datamodule=data, verbose=False)
     return {name: float(value) for name, value in metrics.items()}
 

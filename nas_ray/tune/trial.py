@@ -93,10 +93,11 @@ class LightningTrial:
             callbacks=[seeds.as_callback(package), report.as_callback(package)],
             num_sanity_val_steps=0,
         )
-        # However much building the network drew: all networks are compared on the same split.
+        data = self.data_module()
+        # However much was drawn before its setup: all networks are compared on the same split.
         seed_everything(self.seed)
         with _trainer_state(resume_from) as state:
-            trainer.fit(module, datamodule=self.data_module(), ckpt_path=state, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=state, weights_only=True)
 
     def data_module(self) -> Any:
         """The data module of this worker: made once, kept as long as the worker lives."""
