@@ -195,7 +195,10 @@ class Record:
                 "--storage."
             ) from error
         except (OSError, ValueError) as error:
-            raise RecordError(f"{path / HEADER} cannot be read: {error}.") from error
+            raise RecordError(
+                f"{path / HEADER} cannot be read: {error}. Name the folder of a search; if this "
+                "was one, its record is damaged, and a new search needs another folder."
+            ) from error
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             found = header.get("format") if isinstance(header, dict) else header
             raise RecordError(
@@ -415,12 +418,18 @@ def _create(path: Path, header: Mapping[str, Any]) -> None:
 
 
 def _require_same(name: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    for key, value in wanted.items():
-        if key != "nas_ray" and found.get(key) != value:
-            raise RecordError(
-                f"{name} holds another search: its {key} is {_short(found.get(key))}, but this "
-                f"one has {_short(value)}. Use another --storage, or the same settings to resume."
-            )
+    differing = [
+        (key, _short(found.get(key)), _short(value))
+        for key, value in wanted.items()
+        if key != "nas_ray" and found.get(key) != value
+    ]
+    if differing:
+        # Not every difference can be told from the short form, so one that can be goes first.
+        key, theirs, ours = min(differing, key=lambda one: one[1] == one[2])
+        raise RecordError(
+            f"{name} holds another search: its {key} is {theirs}, but this one has {ours}. Use "
+            "another storage folder (--storage), or the same settings to resume."
+        )
 
 
 def _short(value: Any) -> str:

@@ -23,7 +23,8 @@ def parse_constraint(text: str) -> Constraint:
         value = float(bound)
     except ValueError as error:
         raise SearchError(
-            f"a constraint is written 'NAME<=NUMBER' or 'NAME>=NUMBER', but got {text!r}."
+            "a constraint is written 'NAME<=NUMBER' or 'NAME>=NUMBER', such as 'latency_ms<=0.2', "
+            f"but got {text!r}."
         ) from error
     return Constraint(metric, upper=value) if sign == "<=" else Constraint(metric, lower=value)
 
@@ -76,7 +77,10 @@ def load_network(text: str, shape: str | None) -> tuple[nn.Module, torch.Tensor]
     """
     module, colon, name = text.partition(":")
     if not colon or not name:
-        raise SearchError(f"a network is named MODULE:NAME, but got {text!r}.")
+        raise SearchError(
+            "a network is named MODULE:NAME, such as search_spaces.classification:space, but got "
+            f"{text!r}."
+        )
     found = load_name(module, name)
     network = found if isinstance(found, nn.Module) else _called(found, text)
     if isinstance(network, SearchSpace):
@@ -102,7 +106,7 @@ def load_name(module: str, name: str) -> Any:
         if error.name is not None and (module == error.name or module.startswith(error.name + ".")):
             raise SearchError(
                 f"there is no task or module {module!r}. Name a module that Python can import from "
-                f"this folder, or a shipped task: {nearest(module, TASKS)}"
+                f"this folder, or a shipped task. {nearest(module, TASKS)}"
             ) from error
         raise _broken(f"module {module!r} cannot be imported", error) from error
     except Exception as error:

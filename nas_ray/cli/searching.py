@@ -99,8 +99,8 @@ def run_search(options: Namespace) -> None:
             device=device,
             constraints=constraints,
             trials=options.trials,
-            time_s=seconds(options.time) if options.time else None,
-            stall=_stall(options.until) if options.until else None,
+            time_s=None if options.time is None else seconds(options.time),
+            stall=None if options.until is None else _stall(options.until),
             max_epochs=options.epochs,
             storage=storage,
             warm_starts=options.warm_start or (),
@@ -110,7 +110,7 @@ def run_search(options: Namespace) -> None:
                 gpus_per_trial=options.gpus_per_trial,
                 max_concurrent=options.max_concurrent,
                 retries=options.retries,
-                silent_s=seconds(options.silent) if options.silent else None,
+                silent_s=None if options.silent is None else seconds(options.silent),
             ),
         )
     except InterruptedSearchError:
@@ -175,6 +175,8 @@ def run_report(options: Namespace) -> None:
     """Write the page anew from the record, of a search that runs or has ended."""
     record = Record.read(options.run)
     page = Path(options.to).absolute() if options.to else record.folder / "report.html"
+    if page.is_dir():
+        raise SearchError(f"--to names the page to write, but {page} is a folder: add a name.")
     SearchResult(record).report(page)
     _show(record, page=str(page), as_json=options.json)
 

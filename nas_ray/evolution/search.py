@@ -8,11 +8,13 @@ have.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from nas_ray.errors import InfeasibleError, SearchError, SpaceError, nearest
+from nas_ray.evolution.arguments import require_arguments
 from nas_ray.evolution.choosing import Draw, choose, ranked
 from nas_ray.evolution.costed import CostedCandidates
 from nas_ray.evolution.costing import Costs, cost_candidates
@@ -77,8 +79,7 @@ class EvolutionarySearch:
         surrogate: bool = True,
         seed: int = 0,
     ) -> None:
-        if not objectives:
-            raise SearchError("a search needs at least one objective, but got none.")
+        require_arguments(space, objectives, constraints, costs)
         if seed < 0:
             raise SearchError(f"`seed >= 0` must hold, but got seed={seed}.")
         self.space = space
@@ -227,6 +228,10 @@ class EvolutionarySearch:
         for name, role in {**roles, **{o.metric: "objective" for o in self.objectives}}.items():
             if metrics.get(name) is None:
                 raise SearchError(f"{role} {name!r} was not told; {nearest(name, metrics)}")
+            if not isinstance(metrics[name], Real):
+                raise SearchError(
+                    f"{role} {name!r} must be a number, but got {metrics[name]!r} for {config}."
+                )
             if not math.isfinite(metrics[name]):
                 raise SearchError(
                     f"{role} {name!r} must be finite, but got {metrics[name]} for "

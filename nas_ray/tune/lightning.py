@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from nas_ray.errors import SearchError
 
 _PACKAGES = ("pytorch_lightning", "lightning.pytorch")
@@ -16,14 +18,46 @@ def lightning_package(module: Any) -> Any:
 
     Raises SearchError for anything that is not a LightningModule.
     """
-    for base in type(module).__mro__:
+    name = _package_of(type(module), "LightningModule")
+    if name is None:
+        raise SearchError(
+            "a task must return a LightningModule for the network it is given, but it returned "
+            f"{type(module).__name__}. Pass a class that takes the network first, or a function."
+        )
+    return importlib.import_module(name)
+
+
+def require_task(task: Any) -> None:
+    """Raise SearchError for what can be no task, before anything is trained."""
+    name = getattr(task, "__name__", repr(task))
+    is_other_class = isinstance(task, type) and not _package_of(task, "LightningModule")
+    if is_other_class or isinstance(task, nn.Module) or not callable(task):
+        raise SearchError(
+            "a task is a LightningModule's class that takes the network first, or a function from "
+            f"a network to a LightningModule, but got {name}. Of a module made already pass the "
+            "class."
+        )
+
+
+def require_data(data: Any) -> None:
+    """Raise SearchError for what can be no data, before anything is trained."""
+    kind = data if isinstance(data, type) else type(data)
+    is_function = callable(data) and not isinstance(data, type)
+    if not is_function and not _package_of(kind, "LightningDataModule"):
+        raise SearchError(
+            "data are a LightningDataModule, or a class or function that makes one without "
+            f"arguments, but got {getattr(data, '__name__', repr(data))}. Wrap dataloaders: "
+            "LightningDataModule.from_datasets."
+        )
+
+
+def _package_of(kind: type, base_name: str) -> str | None:
+    """The Lightning that a class has `base_name` from."""
+    for base in kind.__mro__:
         for name in _PACKAGES:
-            if base.__name__ == "LightningModule" and base.__module__.startswith(f"{name}."):
-                return importlib.import_module(name)
-    raise SearchError(
-        "a task must return a LightningModule for the network it is given, but it returned "
-        f"{type(module).__name__}. Pass a class that takes the network first, or a function."
-    )
+            if base.__name__ == base_name and base.__module__.startswith(f"{name}."):
+                return name
+    return None
 
 
 def quiet_trainer(package: Any, *, accelerator: str, **settings: Any) -> Any:

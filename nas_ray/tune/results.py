@@ -21,7 +21,9 @@ STORAGE_ERROR = "__storage_error__"
 #: says that failures may be reported as results; elsewhere in Ray Tune they must be raised.
 RESUME_FROM = "__resume_from__"
 
-_RAYS_OWN = frozenset({*AUTO_RESULT_KEYS, "checkpoint_dir_name", "done", "trial_id"})
+_RAYS_OWN = frozenset(
+    {*AUTO_RESULT_KEYS, "checkpoint_dir_name", "done", "should_checkpoint", "trial_id"}
+)
 
 
 def numbers_in(result: Mapping[str, Any]) -> dict[str, float]:

@@ -29,6 +29,7 @@ from nas_ray.space import SearchSpace
 from nas_ray.studies import LiveStudy
 from nas_ray.tune.budget import Budget
 from nas_ray.tune.header import header
+from nas_ray.tune.lightning import require_data, require_task
 from nas_ray.tune.local import ray_runtime
 from nas_ray.tune.metrics import Metrics
 from nas_ray.tune.mirroring import Mirroring
@@ -87,8 +88,10 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     Raises a NasRayError that says rule, value and way out: before anything is trained where the
     settings cannot work, `InterruptedSearchError` after Ctrl-C once everything is saved.
     """
-    if max_epochs < 1:
-        raise SearchError(f"max_epochs must be at least 1, but got max_epochs={max_epochs}.")
+    if not (isinstance(max_epochs, int) and max_epochs >= 1):
+        raise SearchError(f"max_epochs must be a whole number >= 1, but got {max_epochs!r}.")
+    require_task(task)
+    require_data(data)
     budget = Budget(trials=trials, stall=stall, time_s=time_s)
     device = load_device(device) if isinstance(device, (str, Path)) else device
     evolution = EvolutionarySearch(
@@ -121,8 +124,14 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
 
 
 def _warm_up(archive: Archive, other: str | Path) -> None:
-    if Record.name_of(other) in archive.warmed_by:
+    name = Record.name_of(other)
+    if name in archive.warmed_by:
         return
+    if archive.record is not None and name == archive.record.name:
+        raise SearchError(
+            f"a search knows its own networks already, but {name} is named as a warm start of "
+            "itself. Name the folder of another search."
+        )
     start = warm_start(Record.read(other), archive.search)
     archive.warm_up(start)
     for note in start.notes:
