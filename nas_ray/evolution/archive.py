@@ -180,11 +180,12 @@ class Archive:
     def add_batch(self, batch: Batch, survivors: Sequence[Candidate]) -> None:
         """Take what the pre-filter let through."""
         kept = replace(batch, survivors=tuple(c.plain() for c in survivors))
-        self._write({"event": "batch", **asdict(kept)})
+        self._write({"event": "batch", **vars(kept)})
         self._offer(kept)
 
     def _offer(self, batch: Batch) -> None:
-        self.batches.append(batch)
+        # One survivor says that there were some; all of thousands of passes would fill the memory.
+        self.batches.append(replace(batch, survivors=batch.survivors[:1], infeasible=()))
         self.started_since_batch = 0
         self.search.offer([Candidate(**fields) for fields in batch.survivors])
 
