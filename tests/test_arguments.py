@@ -48,9 +48,12 @@ def test_what_is_told_must_be_a_number():
         ({"data": None}, "data are a LightningDataModule, .* but got None"),
         ({"data": DataLoader([])}, "Wrap dataloaders: LightningDataModule.from_datasets"),
         ({"data": list}, "data are a LightningDataModule, .* but got list"),
-        ({"trials": "8"}, "trials must be a whole number >= 1, but got trials='8'"),
-        ({"trials": 1.5}, "trials must be a whole number >= 1, but got trials=1.5"),
-        ({"max_epochs": 0}, "max_epochs must be a whole number >= 1, but got 0"),
+        ({"trials": "8"}, "trials must be at least 1 and a whole number, but got trials='8'"),
+        ({"trials": 1.5}, "trials must be at least 1 and a whole number, but got trials=1.5"),
+        (
+            {"max_epochs": 0},
+            "max_epochs must be at least 1 and a whole number, but got max_epochs=0",
+        ),
     ],
 )
 def test_a_search_says_what_it_takes_before_it_leaves_anything(arguments, message, tmp_path):

@@ -24,7 +24,9 @@ class Budget:
     def __post_init__(self) -> None:
         for name, value in (("trials", self.trials), ("stall", self.stall)):
             if value is not None and not (isinstance(value, int) and value >= 1):
-                raise SearchError(f"{name} must be a whole number >= 1, but got {name}={value!r}.")
+                raise SearchError(
+                    f"{name} must be at least 1 and a whole number, but got {name}={value!r}."
+                )
         if self.time_s is not None and not self.time_s > 0:
             raise SearchError(f"time_s must be above 0, but got time_s={self.time_s}.")
 

@@ -89,7 +89,9 @@ def search(  # noqa: PLR0913 - the public contract: everything a search can be t
     settings cannot work, `InterruptedSearchError` after Ctrl-C once everything is saved.
     """
     if not (isinstance(max_epochs, int) and max_epochs >= 1):
-        raise SearchError(f"max_epochs must be a whole number >= 1, but got {max_epochs!r}.")
+        raise SearchError(
+            f"max_epochs must be at least 1 and a whole number, but got max_epochs={max_epochs!r}."
+        )
     require_task(task)
     require_data(data)
     budget = Budget(trials=trials, stall=stall, time_s=time_s)
