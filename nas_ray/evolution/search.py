@@ -230,7 +230,8 @@ class EvolutionarySearch:
                 raise SearchError(f"{role} {name!r} was not told; {nearest(name, metrics)}")
             if not isinstance(metrics[name], Real):
                 raise SearchError(
-                    f"{role} {name!r} must be a number, but got {metrics[name]!r} for {config}."
+                    f"{role} {name!r} must be a number, but got {metrics[name]!r} for "
+                    f"{config}. Convert it with float(...)."
                 )
             if not math.isfinite(metrics[name]):
                 raise SearchError(

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from ray import tune
-from ray.exceptions import ObjectLostError
 from torch import nn
 
 from nas_ray.device import Device
@@ -67,8 +66,6 @@ class LightningTrial:
             if RESUME_FROM not in config:
                 raise
             tune.report({STORAGE_ERROR: redacted(str(error))})
-        except ObjectLostError:
-            raise  # No fault of the network: Ray Tune tries the trial again.
         except Exception:
             if RESUME_FROM not in config:
                 raise
