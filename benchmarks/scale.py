@@ -55,8 +55,11 @@ def _service(added: dict[str, Any], grown: dict[str, Any]) -> simulation.Service
     """Ray Tune's own time for a trial of one report, split evenly, and the search's parts late."""
     alone_s = median(added["seconds"]["Ray Tune, random and FIFO"]) / added["trials"]
     late = {name: part["late_ms"] / 1e3 for name, part in grown["parts"].items()}
+    choose_s = grown["choose_s"]
     return simulation.Service(
-        suggest_s=alone_s / 3 + late["breed and cost"] + late["choose"],
+        plan_s=max(late["choose"] - choose_s, 0) * grown["at_once"],
+        choose_s=choose_s,
+        suggest_s=alone_s / 3 + late["breed and cost"],
         report_s=alone_s / 3 + late["tell"] / 2,
         end_s=alone_s / 3 + late["tell"] / 2,
     )
@@ -74,6 +77,7 @@ def _figures(result: dict[str, Any]) -> Table:
     )
     for name, part in grown["parts"].items():
         table.add_row(f"  {name}", f"{part['early_ms']:.2f} ms, then {part['late_ms']:.2f} ms")
+    table.add_row("  a network more to a plan", f"{1e3 * grown['choose_s']:.2f} ms")
     table.add_row("  memory more", f"{grown['memory_mib']:.0f} MiB")
     table.add_row("  journal", f"{grown['journal_bytes_per_trial'] / 1024:.1f} KiB a trial")
     table.add_row("  replayed in", f"{grown['replay_s']:.1f} s")
@@ -85,13 +89,13 @@ def _figures(result: dict[str, Any]) -> Table:
 
 def _simulated(rows: list[dict[str, Any]]) -> Table:
     table = Table(
-        "s an epoch", "hours", "controller busy", "workers training", "events a second",
+        "s an epoch", "hours", "controller busy", "workers training", "events a second", "at once",
         title="1,000 workers, 100,000 trials, simulated",
     )  # fmt: skip
     for row in rows:
         table.add_row(
             f"{row['epoch_s']:g}", f"{row['hours']:.1f}", f"{row['controller_busy']:.0%}",
-            f"{row['workers_training']:.0%}", f"{row['events_per_s']:.0f}",
+            f"{row['workers_training']:.0%}", f"{row['events_per_s']:.0f}", str(row["at_once"]),
         )  # fmt: skip
     return table
 

@@ -41,22 +41,6 @@ def _non_dominated_in_two(points: Points) -> NDArray[np.bool_]:
     return stays
 
 
-def dominance_rank(points: Points) -> NDArray[np.int64]:
-    """The front `(N,)` each point belongs to: 0 the non-dominated, 1 those behind them, ..."""
-    points = np.nan_to_num(np.asarray(points, dtype=float), nan=np.inf)
-    dominates = np.asarray((points[:, None, :] <= points[None, :, :]).all(axis=2))
-    dominates &= (points[:, None, :] < points[None, :, :]).any(axis=2)
-    waiting = dominates.sum(axis=0)
-    rank = np.full(len(points), -1, dtype=np.int64)
-    front = 0
-    while (rank < 0).any():
-        current = (waiting == 0) & (rank < 0)
-        rank[current] = front
-        waiting = waiting - dominates[current].sum(axis=0)
-        front += 1
-    return rank
-
-
 def crowding_distance(points: Points) -> NDArray[np.float64]:
     """How alone each point stands (Deb et al., 2002, sec. III-B): `(N,)`; the ends are infinite."""
     points = np.asarray(points, dtype=float)

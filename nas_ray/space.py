@@ -24,6 +24,7 @@ Config = dict[str, Value]
 
 #: Spaces with a canonical form of their own are counted one by one up to this many configs.
 _COUNTABLE = 100_000
+_KEY = json.JSONEncoder(sort_keys=True)
 
 
 class SearchSpace:
@@ -52,6 +53,11 @@ class SearchSpace:
         self._example_input = example_input
         self._canonical_form = canonical_form
         self._check_choices()
+        # By what it is equal to: 1, 1.0 and True are equal in Python but not the same option.
+        self._options: dict[str, dict[tuple[bool, object], Value]] = {
+            name: {(isinstance(option, bool), option): option for option in choice.options}
+            for name, choice in self.choices.items()
+        }
         first = {name: choice.options[0] for name, choice in self.choices.items()}
         self.baseline: Config = self.canonical(first if baseline is None else baseline)
 
@@ -114,18 +120,17 @@ class SearchSpace:
         return {name: form[name] for name in self.choices if name in form}
 
     def _option(self, name: str, value: object) -> Value:
-        for option in self.choices[name].options:
-            # 1, 1.0 and True are equal in Python but not the same option.
-            if option == value and isinstance(option, bool) == isinstance(value, bool):
-                return option
-        raise SpaceError(
-            f"{name!r} of space {self.name!r} must be one of {self.choices[name].options}, "
-            f"but got {value!r}."
-        )
+        try:
+            return self._options[name][isinstance(value, bool), value]
+        except (KeyError, TypeError):  # TypeError of a list, which is no option either
+            raise SpaceError(
+                f"{name!r} of space {self.name!r} must be one of {self.choices[name].options}, "
+                f"but got {value!r}."
+            ) from None
 
     def key(self, config: Mapping[str, Any]) -> str:
         """The same text for every config of the same network."""
-        return json.dumps(self.canonical(config), sort_keys=True)
+        return _KEY.encode(self.canonical(config))
 
     def describe(self) -> dict[str, Any]:
         """The space as JSON: what a record keeps of it, to refuse the folder of another space."""
@@ -304,7 +309,9 @@ class SearchSpace:
 
 
 def _in_use(choice: Choice, used: Mapping[str, Value]) -> bool:
-    return all(name in used and used[name] in values for name, values in choice.when.items())
+    return not choice.when or all(
+        name in used and used[name] in values for name, values in choice.when.items()
+    )
 
 
 def _moved(choice: Choice, value: Value, rng: np.random.Generator) -> Value:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas_ray import Categorical, Ordinal, SearchSpace
-from nas_ray.evolution.encoding import Encoding, shared_options
+from nas_ray.evolution.encoding import Encoding, OptionColumns, shared_options
 from nas_ray.evolution.screen import Candidate
 
 CHOSEN, COUNTED, COSTS, SCORES = range(4)
@@ -38,7 +38,7 @@ def cell() -> SearchSpace:
 
 def group_of(space: SearchSpace, group: int, *configs) -> list[list[float]]:
     candidates = [Candidate(config=config) for config in configs]
-    return Encoding(space, candidates).groups(candidates)[group].tolist()
+    return Encoding(OptionColumns(space), candidates).groups(candidates)[group].tolist()
 
 
 def numbers(group: int, among, asked=None) -> np.ndarray:
@@ -49,7 +49,7 @@ def numbers(group: int, among, asked=None) -> np.ndarray:
         [Candidate(config={"a": 1}, **{field: row}) for row in rows]
         for rows in (among, among if asked is None else asked)
     )
-    return Encoding(space, first).groups(second)[group]
+    return Encoding(OptionColumns(space), first).groups(second)[group]
 
 
 def test_an_option_has_a_column_and_an_ordered_choice_its_place_and_whether_it_is_used():
@@ -95,7 +95,9 @@ def test_choices_count_together_only_where_their_options_are_the_same():
 def test_where_nothing_is_shared_known_or_scored_a_group_has_no_columns():
     space = stage()
     candidates = [Candidate(config=space.baseline)] * 3
-    shapes = [group.shape for group in Encoding(space, candidates).groups(candidates)]
+    shapes = [
+        group.shape for group in Encoding(OptionColumns(space), candidates).groups(candidates)
+    ]
     assert shapes == [(3, 6), (3, 0), (3, 0), (3, 0), (3, 0)]
 
 
@@ -160,6 +162,6 @@ def test_descriptors_of_the_graph_are_a_group_apart_from_the_scores():
     space = SearchSpace(name="one", choices={"a": Ordinal(1, 2)})
     rows = [{"swap": 1.0, "mean_path": 4.0}, {"swap": 1.0, "mean_path": 16.0}]
     candidates = [Candidate(config={"a": 1}, scores=row) for row in rows]
-    groups = Encoding(space, candidates).groups(candidates)
+    groups = Encoding(OptionColumns(space), candidates).groups(candidates)
     assert groups[SCORES].tolist() == [[0.0], [0.0]]
     assert groups[SCORES + 1].tolist() == pytest.approx(np.array([[-1.0], [1.0]]))

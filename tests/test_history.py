@@ -6,6 +6,7 @@ import pytest
 from nas_ray import Constraint, Objective
 from nas_ray.evolution.history import History
 from nas_ray.evolution.observation import Observation
+from nas_ray.pareto import non_dominated
 
 ACCURACY, LATENCY = Objective("accuracy", "max"), Objective("latency_ms", "min")
 
@@ -69,6 +70,22 @@ def test_a_front_asked_for_before_does_not_outlive_what_is_told():
     assert [o.metrics["accuracy"] for o in told.front()] == [0.5]
     told.clear()
     assert told.front() == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_front_is_that_of_everything_told_whatever_is_told_again(seed):
+    rng = np.random.default_rng(seed)
+    told = history()
+    for n in range(60):
+        # Small numbers, so that there are ties; every third time a network that was told before.
+        key = str(int(rng.integers(n)) if n % 3 == 2 else n)
+        accuracy, latency = rng.integers(0, 8, 2).astype(float)
+        told.add(key, seen(accuracy, latency, final=bool(rng.random() < 0.8)))
+        among = np.flatnonzero(told.final)
+        best = among[non_dominated(told.points[among])]
+        assert told.front() == [told[place] for place in best]
+        on_front = [key for key in map(str, range(60)) if told.is_on_front(key)]
+        assert sorted(map(id, told.front())) == sorted(id(told.get(key)) for key in on_front)
 
 
 def test_the_front_is_trained_in_full_and_keeps_to_the_constraints():

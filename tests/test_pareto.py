@@ -6,7 +6,7 @@ Notation: `N` points, `M` objectives; points are `(N, M)`, all minimised.
 import numpy as np
 import pytest
 
-from nas_ray.pareto import crowding_distance, dominance_rank, hypervolume, non_dominated
+from nas_ray.pareto import crowding_distance, hypervolume, non_dominated
 
 
 def dominates(first, second) -> bool:
@@ -39,7 +39,6 @@ def test_equal_points_all_stay():
 
 def test_no_points_have_an_empty_front():
     assert non_dominated(np.empty((0, 2))).shape == (0,)
-    assert dominance_rank(np.empty((0, 2))).shape == (0,)
     assert hypervolume(np.empty((0, 2)), np.array([1.0, 1.0])) == 0.0
     assert crowding_distance(np.empty((0, 2))).shape == (0,)
 
@@ -73,18 +72,6 @@ def test_in_two_objectives_the_order_of_the_points_makes_no_difference():
         points = random_points(seed, 2, integers=True)
         turned = np.random.default_rng(seed).permutation(len(points))
         np.testing.assert_array_equal(non_dominated(points[turned]), non_dominated(points)[turned])
-
-
-@pytest.mark.parametrize("objectives", [1, 2, 3])
-def test_rank_is_how_often_the_front_must_be_peeled_off(objectives):
-    points = random_points(0, objectives, integers=True)
-    rank = dominance_rank(points)
-    left = np.arange(len(points))
-    for front in range(rank.max() + 1):
-        on_front = non_dominated(points[left])
-        assert (rank[left[on_front]] == front).all()
-        left = left[~on_front]
-    assert len(left) == 0
 
 
 def test_crowding_by_hand():

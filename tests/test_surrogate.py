@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nas_ray import Categorical, SearchSpace
+from nas_ray.evolution.encoding import OptionColumns
 from nas_ray.evolution.screen import Candidate
 from nas_ray.evolution.surrogate import GAUSSIAN_SHARE, Known, Surrogate, tuned
 from nas_ray.evolution.winsorised import winsorised
@@ -31,14 +32,14 @@ def knowing(some, **fields) -> list[Known]:
 
 
 def surrogate_of(known, metrics=("loss", "error")) -> Surrogate:
-    return Surrogate(SPACE, known, metrics, dict.fromkeys(metrics, WEIGHTS))
+    return Surrogate(OptionColumns(SPACE), known, metrics, dict.fromkeys(metrics, WEIGHTS))
 
 
 def test_the_known_are_expected_to_be_what_they_are_metric_by_metric():
     some = candidates(0, 40)
     means = surrogate_of(knowing(some)).mean(some)
     for k, metric in enumerate(("loss", "error")):
-        expected = winsorised(np.array([worth(c)[metric] for c in some]))
+        expected, _ = winsorised(np.array([worth(c)[metric] for c in some]))
         np.testing.assert_allclose(means[:, k], expected, atol=0.01)
 
 
@@ -64,7 +65,7 @@ def test_where_a_value_is_on_the_scale_of_the_known(value, expected):
         Known(candidate=c, values={"loss": float(n)})
         for n, c in enumerate(candidates(0, 5), start=1)
     ]
-    assert surrogate_of(known, ["loss"]).score_of("loss", value) == pytest.approx(expected)
+    assert surrogate_of(known, ["loss"]).scores_of("loss", [value]) == pytest.approx([expected])
 
 
 def test_failed_networks_have_no_value_and_do_not_change_those_of_others():
@@ -103,6 +104,24 @@ def test_the_doubted_count_for_less_and_are_named():
     assert expected[-1] > expected[0] + 1
 
 
+def test_a_variance_is_in_the_unit_of_its_metric():
+    """With it a value is believed less, whatever the unit that both are told in."""
+    some, (odd,) = candidates(0, 30), candidates(7, 1)
+
+    def said(variance, unit=1.0):
+        one = Known(
+            candidate=odd,
+            values={"loss": -4.0 * unit},
+            variances={"loss": variance * unit**2},
+            partial=True,
+        )
+        others = [Known(candidate=c, values={"loss": worth(c)["loss"] * unit}) for c in some]
+        return surrogate_of([*others, one], ["loss"]).mean([odd])[0, 0]
+
+    assert said(0.0) + 0.5 < said(4.0)
+    assert said(4.0, unit=1000.0) == pytest.approx(said(4.0))
+
+
 def test_the_forest_believes_the_doubted_less_as_well():
     some, (odd,) = candidates(0, 30), candidates(7, 1)
     forests = [n for n in range(120) if np.random.default_rng(n).random() >= GAUSSIAN_SHARE]
@@ -123,7 +142,7 @@ def test_weights_are_tuned_for_each_metric_to_what_matters_for_it():
         costed = Candidate(config=candidate.config, costs={"macs": macs})
         values = {"loss": np.log(macs), "error": worth(candidate)["error"]}
         known.append(Known(candidate=costed, values=values))
-    weights = tuned(SPACE, known, ["loss", "error"], np.random.default_rng(0))
+    weights = tuned(OptionColumns(SPACE), known, ["loss", "error"], np.random.default_rng(0))
     choices, counts, costs = range(3)
     assert weights["loss"][costs] > 3 * weights["loss"][[choices, counts]].max()
     assert weights["error"][counts] > 3 * weights["error"][costs]

@@ -13,9 +13,10 @@ from toy_spaces import twelve
 from nas_ray import Categorical, Constraint, EvolutionarySearch, Objective
 from nas_ray import SearchSpace as Space
 from nas_ray.errors import SearchError, TraceError
+from nas_ray.evolution.planning import INITIAL, TRAINED_PER_CHOICE
 from nas_ray.evolution.proposal import POPULATION, best_first, propose
 from nas_ray.evolution.screen import Candidate
-from nas_ray.evolution.search import BATCH, INITIAL, TRAINED_PER_CHOICE
+from nas_ray.evolution.search import BATCH
 from nas_ray.evolution.waiting import BEST, NEWEST
 from nas_ray.pareto import hypervolume
 
@@ -310,6 +311,33 @@ def test_up_to_a_thousand_trained_networks_every_answer_is_thought_over():
 def test_of_more_networks_several_answers_are_planned_at_once():
     draws = drawn_for(many(make(layers()), 3 * TRAINED_PER_CHOICE), 7)
     assert draws == [1, 1, 1, 2, 2, 2, 3]
+
+
+def waiting_for_choice(told: int = 40) -> EvolutionarySearch:
+    """A search that knows some networks, with sixty more to choose among."""
+    search = many(make(layers()), told)
+    search.offer(search.costed(search.candidates(60)))
+    return search
+
+
+def test_as_many_are_planned_as_are_asked_for():
+    search = waiting_for_choice()
+    plan = search.plan(at_least=12)
+    assert len(set(plan.next)) == len(plan.next) == 12
+    assert len(search.plan().next) == 1
+    assert len(set(search.plan(at_least=100).next)) == 60  # all that wait
+
+
+def test_of_many_planned_at_once_as_many_are_random_as_of_single_ones(monkeypatch):
+    """With all of them random a plan is random; with none, none is."""
+    search = waiting_for_choice()
+    chosen = search.plan(at_least=12).next
+    monkeypatch.setattr("nas_ray.evolution.planning.RANDOM_LATER", 0.5)
+    plan = search.plan(at_least=12)
+    assert 3 <= len(set(plan.next) & set(chosen)) <= 11
+    assert not set(plan.next) & set(plan.dropped)
+    monkeypatch.setattr("nas_ray.evolution.planning.RANDOM_LATER", 1.0)
+    assert len(set(search.plan(at_least=12).next) & set(chosen)) < 6
 
 
 def test_restored_in_the_middle_of_a_plan_it_goes_on_with_it():

@@ -47,9 +47,11 @@ def train(config: dict[str, Any]) -> None:
     tune.report({"epoch": 1, "accuracy": accuracy(used), **costs(used)})
 
 
-def archive(record: Record | None = None, *, surrogate: bool = True) -> Archive:
+def archive(
+    record: Record | None = None, *, surrogate: bool = True, max_epochs: int = 1
+) -> Archive:
     """A new search over the space."""
     search = EvolutionarySearch(
         space(), objectives=OBJECTIVES, costs=costs, surrogate=surrogate, seed=0
     )
-    return Archive(search, max_epochs=1, record=record)
+    return Archive(search, max_epochs=max_epochs, record=record)

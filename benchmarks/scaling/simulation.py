@@ -11,11 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from nas_ray.tune.pace import Pace
+
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """Seconds of the controller for one event of each kind."""
+    """Seconds of the controller for one event of each kind.
 
+    Networks are chosen in plans: `plan_s` for each, whatever is known learned anew, and `choose_s`
+    for each network of it. How many to a plan is decided as in a search.
+    """
+
+    plan_s: float
+    choose_s: float
     suggest_s: float
     report_s: float
     end_s: float
@@ -44,6 +52,7 @@ class Outcome:
     controller_busy: float
     workers_training: float
     events_per_s: float
+    at_once: int
 
 
 def simulated(load: Load, service: Service, seed: int) -> Outcome:
@@ -51,7 +60,8 @@ def simulated(load: Load, service: Service, seed: int) -> Outcome:
     rng = np.random.default_rng(seed)
     arrivals = [(0.0, worker, 0, 0.0, 0.0) for worker in range(load.workers)]
     free_s = busy_s = trained_s = 0.0
-    begun = events = 0
+    begun = events = planned = 0
+    pace = Pace()
     # An event is (when it arrives, worker, epochs trained so far, epochs to train, s an epoch).
     while arrivals:
         arrives_s, worker, epoch, wanted, epoch_s = heapq.heappop(arrivals)
@@ -62,6 +72,12 @@ def simulated(load: Load, service: Service, seed: int) -> Outcome:
             service_s = service.suggest_s + (service.report_s + service.end_s if epoch else 0.0)
             if begun == load.trials:
                 continue
+            if planned == 0:
+                planned = pace.at_once
+                chosen_s = service.plan_s + planned * service.choose_s
+                pace.note(begins_s, begins_s + chosen_s, begun)
+                service_s += chosen_s
+            planned -= 1
             begun += 1
             epoch, wanted = 0, _epochs(load, rng)
             epoch_s = load.epoch_s * float(np.exp(load.spread * rng.standard_normal()))
@@ -75,6 +91,7 @@ def simulated(load: Load, service: Service, seed: int) -> Outcome:
         controller_busy=busy_s / free_s,
         workers_training=trained_s / (free_s * load.workers),
         events_per_s=events / free_s,
+        at_once=pace.at_once,
     )
 
 

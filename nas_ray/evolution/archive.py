@@ -168,12 +168,18 @@ class Archive:
                 return self._start(candidate, WARM_START)
         return None
 
+    def plan(self, at_least: int = 1) -> bool:
+        """Choose who is handed out next, `at_least` so many, where that is due; whether it was."""
+        if self.search.planned is not None or not self.search.waiting:
+            return False
+        plan = self.search.plan(at_least)
+        self._write({"event": "plan", "chosen": self.search.choices, **asdict(plan)})
+        self.search.follow(plan)
+        return True
+
     def start_next(self) -> Started | None:
         """Hand out the screened candidate that is most worth training by now; or None."""
-        if self.search.planned is None and self.search.waiting:
-            plan = self.search.plan()
-            self._write({"event": "plan", "chosen": self.search.choices, **asdict(plan)})
-            self.search.follow(plan)
+        self.plan()
         candidate = self.search.planned
         return None if candidate is None else self._start(candidate, "evolution")
 
@@ -298,8 +304,7 @@ class Archive:
         self.stalled_for += 1
         if trial.status == "completed" and trial.curve:
             self.search.tell(trial.config, trial.metrics, trial.curve)
-            config = self.search.space.canonical(trial.config)
-            if any(known.config == config for known in self.search.front()):
+            if self.search.is_on_front(trial.config):
                 self.stalled_for = 0
         elif trial.status == "stopped":
             self.search.tell_stopped(trial.config, trial.metrics, trial.curve)

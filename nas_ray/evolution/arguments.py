@@ -1,10 +1,12 @@
 """What a search is given, checked before anything is done with it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from nas_ray.device import Device
-from nas_ray.errors import SearchError
+from nas_ray.errors import SearchError, nearest
 from nas_ray.objective import Constraint, Objective
 from nas_ray.space import SearchSpace
 
@@ -30,3 +32,27 @@ def _require_all(name: str, given: Any, kind: type, example: str) -> None:
         raise SearchError(
             f"`{name}` is a list of {kind.__name__}, such as [{example}], but got {given!r}."
         )
+
+
+def require_told(
+    config: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
+) -> None:
+    """Raise SearchError where an objective or a bound quantity was not told, or not as a number."""
+    roles = {**{c.quantity: "constraint" for c in constraints},
+             **{o.metric: "objective" for o in objectives}}  # fmt: skip
+    for name, role in roles.items():
+        if metrics.get(name) is None:
+            raise SearchError(f"{role} {name!r} was not told; {nearest(name, metrics)}")
+        if not isinstance(metrics[name], Real):
+            raise SearchError(
+                f"{role} {name!r} must be a number, but got {metrics[name]!r} for "
+                f"{config}. Convert it with float(...)."
+            )
+        if not math.isfinite(metrics[name]):
+            raise SearchError(
+                f"{role} {name!r} must be finite, but got {metrics[name]} for "
+                f"{config}. Tell a failed evaluation with tell_failed(config)."
+            )

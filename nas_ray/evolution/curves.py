@@ -15,16 +15,14 @@ from nas_ray.evolution.observation import Observation
 
 #: Fewer networks trained in full than this say how far values rise, but not how steeply.
 _ENOUGH = 5
-#: How doubtful a value is where too few were trained in full, as a share of all variance.
-_UNKNOWN = 0.5
 
 
 @dataclass(frozen=True)
 class Ending:
-    """An expected final value, and its variance as a share of the variance of final values."""
+    """An expected final value and its variance; None where too few were trained in full to say."""
 
     value: float
-    doubt: float
+    variance: float | None
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class _Line:
     then: float
     end: float
     slope: float
-    doubt: float
+    variance: float | None
 
 
 class Endings:
@@ -50,7 +48,7 @@ class Endings:
         if at not in self._lines:
             self._lines[at] = self._line(*at)
         line, value = self._lines[at], stopped.metrics[metric]
-        return Ending(line.end + line.slope * (value - line.then), line.doubt)
+        return Ending(line.end + line.slope * (value - line.then), line.variance)
 
     def _line(self, epoch: int, metric: str) -> _Line:
         pairs = [
@@ -60,13 +58,12 @@ class Endings:
         ]
         if len(pairs) < _ENOUGH:
             rise = float(np.mean([end - then for then, end in pairs])) if pairs else 0.0
-            return _Line(0.0, rise, 1.0, _UNKNOWN)
+            return _Line(0.0, rise, 1.0, None)
         then, end = np.array(pairs, dtype=float).T
         slope = _slope(then, end)
         residuals = end - end.mean() - slope * (then - then.mean())
-        spread = float(end.var())
-        doubt = float(residuals @ residuals) / (len(pairs) - 2) / spread if spread > 0 else 0.0
-        return _Line(float(then.mean()), float(end.mean()), slope, doubt)
+        variance = float(residuals @ residuals) / (len(pairs) - 2)
+        return _Line(float(then.mean()), float(end.mean()), slope, variance)
 
 
 def _slope(then: np.ndarray, end: np.ndarray) -> float:

@@ -15,27 +15,65 @@ from nas_ray.evolution.screen import Candidate
 from nas_ray.space import Config, SearchSpace
 from nas_ray.zero_shot import DESCRIPTORS
 
-Matrix = NDArray[np.float64]
+Array = NDArray[np.float64]
+Matrix = Array
 Groups = tuple[Matrix, ...]
 
 #: Further out than this many standard deviations a number says only that it is far out.
 _FARTHEST = 4.0
+#: Configs whose columns are kept: more than a surrogate learns from and chooses among.
+_REMEMBERED = 4096
+
+
+class OptionColumns:
+    """The choices of a config of `space` as numbers; those met last need not be worked out again.
+
+    A search sees the same candidates and known networks plan after plan.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._columns = {
+            name: {value: _columns_of(choice, value) for value in (*choice.options, None)}
+            for name, choice in space.choices.items()
+        }
+        self._counted = shared_options(space)
+        self._rows: dict[tuple[tuple[str, Value], ...], tuple[Array, Array]] = {}
+
+    def of(self, configs: Sequence[Config]) -> tuple[Matrix, Matrix]:
+        """What is chosen, `(N, columns)`, and how often each option occurs, `(N, columns)`."""
+        rows = [self._row(config) for config in configs]
+        chosen = np.array([row[0] for row in rows], dtype=float)
+        return chosen, np.array([row[1] for row in rows], dtype=float).reshape(len(configs), -1)
+
+    def _row(self, config: Config) -> tuple[Array, Array]:
+        items = tuple(config.items())
+        if items not in self._rows:
+            if len(self._rows) >= _REMEMBERED:
+                self._rows.clear()
+            self._rows[items] = self._worked_out(config)
+        return self._rows[items]
+
+    def _worked_out(self, config: Config) -> tuple[Array, Array]:
+        chosen: list[float] = []
+        for name, columns in self._columns.items():
+            chosen += columns[config.get(name)]
+        counts: list[float] = []
+        for options, names in self._counted.items():
+            taken = [config[name] for name in names if name in config]
+            counts += [float(taken.count(option)) for option in options]
+        return np.array(chosen), np.array(counts)
 
 
 class Encoding:
-    """Encodes candidates of `space`; numbers are put on the scale of the candidates `among`.
+    """Encodes candidates; numbers are put on the scale of the candidates `among`.
 
     Costs and scores are standardised, after a logarithm where all of them are positive (costs span
     orders of magnitude, and what counts is their ratio). A number that is missing counts as the
     mean, one that is -inf as far below it.
     """
 
-    def __init__(self, space: SearchSpace, among: Sequence[Candidate]) -> None:
-        self._columns = {
-            name: {value: _columns_of(choice, value) for value in (*choice.options, None)}
-            for name, choice in space.choices.items()
-        }
-        self._counted = shared_options(space)
+    def __init__(self, columns: OptionColumns, among: Sequence[Candidate]) -> None:
+        self._columns = columns
         self._costs = _Columns([c.costs for c in among])
         self._scores = _Columns([_scores(c) for c in among])
         self._descriptors = _Columns([_descriptors(c) for c in among])
@@ -43,27 +81,11 @@ class Encoding:
     def groups(self, candidates: Sequence[Candidate]) -> Groups:
         """The five groups of features, each `(N, columns)`, some perhaps without a column."""
         return (
-            np.array([self._chosen(c.config) for c in candidates], dtype=float),
-            np.array([self._counts(c.config) for c in candidates], dtype=float).reshape(
-                len(candidates), -1
-            ),
+            *self._columns.of([c.config for c in candidates]),
             self._costs.standardised([c.costs for c in candidates]),
             self._scores.standardised([_scores(c) for c in candidates]),
             self._descriptors.standardised([_descriptors(c) for c in candidates]),
         )
-
-    def _chosen(self, config: Config) -> list[float]:
-        row: list[float] = []
-        for name, columns in self._columns.items():
-            row += columns[config.get(name)]
-        return row
-
-    def _counts(self, config: Config) -> list[float]:
-        row: list[float] = []
-        for options, names in self._counted.items():
-            taken = [config[name] for name in names if name in config]
-            row += [float(taken.count(option)) for option in options]
-        return row
 
 
 def _scores(candidate: Candidate) -> dict[str, float]:

@@ -13,7 +13,6 @@ from nas_ray.evolution.choosing import Draw
 from nas_ray.evolution.history import History
 from nas_ray.evolution.learner import Learner
 from nas_ray.evolution.normal_scores import normal_scores
-from nas_ray.evolution.observation import Observation
 from nas_ray.evolution.screen import Candidate
 from nas_ray.evolution.surrogate import Surrogate
 from nas_ray.objective import Constraint, Objective
@@ -108,9 +107,14 @@ class Outlook:
         if not metrics or self._history.trained < self._enough:
             return self._by_scores(candidates, metrics)
         front = self._history.front()
-        axes = Axes(self._objectives, [*candidates, *(o.as_candidate() for o in front)])
+        on_front = [o.candidate for o in front]
+        axes = Axes(self._objectives, [*candidates, *on_front])
         surrogate = self._learner.surrogate(metrics)
-        taken = [_points_of(front, surrogate, metrics, axes)]
+        reached = {
+            metric: surrogate.scores_of(metric, [sign * o.metrics[metric] for o in front])
+            for metric, sign in metrics.items()
+        }
+        taken = [axes.points(on_front, reached)]
         # Where a stopped network is expected to end, another like it adds nothing new.
         expected = [*filter(axes.has_place_for, [*self._pending, *surrogate.doubtful])]
         if expected:
@@ -135,7 +139,7 @@ class Outlook:
     def _by_scores(
         self, candidates: Sequence[Candidate], metrics: Mapping[str, float]
     ) -> tuple[Points, list[Draw]]:
-        trained = [o.as_candidate() for o in self._history.observations if not o.failed]
+        trained = [o.candidate for o in self._history.observations if not o.failed]
         axes = Axes(self._objectives, [*candidates, *trained])
         others = [*trained, *filter(axes.has_place_for, self._pending)]
         ensemble = ensemble_scores([*others, *candidates])
@@ -155,16 +159,6 @@ def _columns(values: Array, metrics: Mapping[str, float]) -> dict[str, Array]:
     return {metric: values[:, k] for k, metric in enumerate(metrics)}
 
 
-def _points_of(
-    known: Sequence[Observation], surrogate: Surrogate, metrics: Mapping[str, float], axes: Axes
-) -> Points:
-    expected = {
-        metric: np.array([surrogate.score_of(metric, sign * o.metrics[metric]) for o in known])
-        for metric, sign in metrics.items()
-    }
-    return axes.points([o.as_candidate() for o in known], expected)
-
-
 def _excess(
     constraint: Constraint,
     surrogate: Surrogate,
@@ -178,6 +172,7 @@ def _excess(
     bounds = sorted(metrics[metric] * bound for bound in (constraint.lower, constraint.upper))
     # A side without a bound is out of reach, however far beyond the known a draw may be.
     low, high = (
-        surrogate.score_of(metric, bound) if math.isfinite(bound) else bound for bound in bounds
+        float(surrogate.scores_of(metric, [bound])[0]) if math.isfinite(bound) else bound
+        for bound in bounds
     )
     return np.maximum(drawn[metric] - high, 0) + np.maximum(low - drawn[metric], 0)

@@ -34,7 +34,7 @@ class History:
         self._final = np.empty(64, dtype=bool)
         # All were replaced by none: as many that are told next are not those of before.
         self.replaced += 1
-        self._front: tuple[tuple[int, int], list[Observation]] = ((0, self.replaced), [])
+        self._front = np.empty(0, dtype=np.intp)
 
     def __len__(self) -> int:
         return len(self._observations)
@@ -58,18 +58,30 @@ class History:
     def add(self, key: str, observation: Observation) -> None:
         """Take an observation; one of the same network is replaced."""
         place = self._places.setdefault(key, len(self._observations))
-        if place < len(self._observations):
+        replaces = place < len(self._observations)
+        if replaces:
             self._observations[place] = observation
             self.replaced += 1
         else:
-            self._observations.append(observation)
-            if len(self._observations) > len(self._points):
-                self._points = np.vstack([self._points, np.empty_like(self._points)])
-                self._feasible = np.append(self._feasible, np.empty_like(self._feasible))
-                self._final = np.append(self._final, np.empty_like(self._final))
+            self._append(observation)
         self._points[place] = self._point(observation)
         self._final[place] = observation.final
         self._feasible[place] = not observation.failed and self.keeps_to(observation.metrics)
+        if replaces:
+            self._set_front(np.flatnonzero(self.feasible & self.final))
+        elif self._feasible[place] and self._final[place]:
+            # Whom somebody behind the front beats, somebody on it beats as well.
+            self._set_front(np.append(self._front, place))
+
+    def _append(self, observation: Observation) -> None:
+        self._observations.append(observation)
+        if len(self._observations) > len(self._points):
+            self._points = np.vstack([self._points, np.empty_like(self._points)])
+            self._feasible = np.append(self._feasible, np.empty_like(self._feasible))
+            self._final = np.append(self._final, np.empty_like(self._final))
+
+    def _set_front(self, among: NDArray[np.intp]) -> None:
+        self._front = among[non_dominated(self.points[among])]
 
     def keeps_to(self, metrics: Mapping[str, float]) -> bool:
         """Whether everything told of a network keeps to the constraints."""
@@ -102,9 +114,9 @@ class History:
 
     def front(self) -> list[Observation]:
         """The feasible networks trained in full that no other one dominates."""
-        state = (len(self), self.replaced)
-        if self._front[0] != state:
-            among = np.flatnonzero(self.feasible & self.final)
-            kept = among[non_dominated(self.points[among])]
-            self._front = (state, [self._observations[place] for place in kept])
-        return list(self._front[1])
+        return [self._observations[place] for place in self._front]
+
+    def is_on_front(self, key: str) -> bool:
+        """Whether a network, by its key, is one of `front`."""
+        place = self._places.get(key)
+        return place is not None and bool((self._front == place).any())

@@ -31,15 +31,24 @@ def hypervolume_improvement(
 
 
 def _in_strips(front: Points, queries: Points, reference: Array) -> Array:
-    """Between two neighbours of the front the dominated region ends at the left one's height."""
+    """Between two neighbours of the front the dominated region ends at the left one's height.
+
+    A query adds to the strips from the one it stands in to the last whose ceiling is above it.
+    """
     front = front[np.lexsort((front[:, 1], front[:, 0]))]
-    left = np.concatenate(([-np.inf], front[:, 0]))
     right = np.concatenate((front[:, 0], reference[:1]))
     ceiling = np.concatenate((reference[1:], front[:, 1]))
-    widths = right - np.maximum(left, queries[:, :1])
-    heights = ceiling - queries[:, 1:]
-    total: Array = (np.maximum(widths, 0) * np.maximum(heights, 0)).sum(axis=1)
-    return total
+    x, y = queries.T
+    first = np.searchsorted(right, x, side="right")
+    end = np.searchsorted(-ceiling, -y, side="left")
+    adds = first < end
+    first, end = np.where(adds, first, 0), np.where(adds, end, 1)
+    # Of the whole strips to its right: their areas below the ceilings, less those below it.
+    widths = np.diff(right, prepend=right[:1])
+    area = np.cumsum(widths * ceiling)
+    own = (right[first] - x) * (ceiling[first] - y)
+    beside = area[end - 1] - area[first] - y * (right[end - 1] - right[first])
+    return np.asarray(np.where(adds, own + beside, 0.0))
 
 
 def _sampled(front: Points, queries: Points, reference: Array, rng: np.random.Generator) -> Array:
@@ -58,8 +67,19 @@ def behind(front: Points, queries: Points) -> Array:
     """
     if len(front) == 0:
         return np.zeros(len(queries))
+    if queries.shape[1] == 2:
+        return _behind_in_two(front, queries)
     # Objective by objective: a minimum along an axis of two is slow.
     gaps = queries[:, :1] - front[:, 0]
     for m in range(1, queries.shape[1]):
         np.minimum(gaps, queries[:, m : m + 1] - front[:, m], out=gaps)
     return np.asarray(gaps.max(axis=1))
+
+
+def _behind_in_two(front: Points, queries: Points) -> Array:
+    """Along the front one gap falls, the other rises: the smaller is largest where they cross."""
+    front = front[np.lexsort((front[:, 1], front[:, 0]))]
+    slope = front[:, 0] - front[:, 1]
+    crossing = np.searchsorted(slope, queries[:, 0] - queries[:, 1])
+    beside = np.clip([crossing - 1, crossing], 0, len(front) - 1)
+    return np.asarray((queries - front[beside]).min(axis=2).max(axis=0))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray.evolution.curves import Endings
+from nas_ray.evolution.encoding import OptionColumns
 from nas_ray.evolution.history import History
 from nas_ray.evolution.improvement import behind
 from nas_ray.evolution.observation import Observation
@@ -27,6 +28,8 @@ LARGEST = 400
 NEAREST = 200
 #: How doubtful it is that a network does here what it did elsewhere, as a share of all variance.
 _ELSEWHERE = 0.1
+#: The same of one that was stopped, while too few were trained in full to say.
+_UNKNOWN = 0.5
 #: The weights are tuned anew when there are this many times as many observations.
 _GROWTH = 1.2
 
@@ -35,7 +38,7 @@ class Learner:
     """Makes surrogates of what a `history` says."""
 
     def __init__(self, space: SearchSpace, history: History, seed: int) -> None:
-        self._space = space
+        self._columns = OptionColumns(space)
         self._history = history
         self._seed = seed
         self._made: tuple[tuple[object, ...], Surrogate] | None = None
@@ -48,7 +51,7 @@ class Learner:
         if self._made is None or self._made[0] != state:
             known = self._known(told, metrics)
             weights = self._weights(_last_tuning(told), metrics)
-            self._made = (state, Surrogate(self._space, known, tuple(metrics), weights))
+            self._made = (state, Surrogate(self._columns, known, tuple(metrics), weights))
         return self._made[1]
 
     def _weights(self, told: int, metrics: Mapping[str, float]) -> dict[str, Array]:
@@ -56,7 +59,7 @@ class Learner:
         if self._tuned is None or self._tuned[0] != state:
             rng = np.random.default_rng([self._seed, told, 4])
             known = self._known(told, metrics)
-            self._tuned = (state, tuned(self._space, known, tuple(metrics), rng))
+            self._tuned = (state, tuned(self._columns, known, tuple(metrics), rng))
         return self._tuned[1]
 
     def _known(self, told: int, metrics: Mapping[str, float]) -> list[Known]:
@@ -99,10 +102,11 @@ def _known(observation: Observation, metrics: Mapping[str, float], endings: Endi
         values = {name: sign * observation.metrics[name] for name, sign in metrics.items()}
         return Known(candidate=candidate, values=values, partial=not observation.final)
     ends = {name: endings.of(observation, name) for name in metrics}
-    doubt = max((end.doubt for end in ends.values()), default=0.0)
+    unknown = any(end.variance is None for end in ends.values())
     return Known(
         candidate=candidate,
         values={name: sign * ends[name].value for name, sign in metrics.items()},
-        doubt=doubt + (_ELSEWHERE if observation.elsewhere else 0.0),
+        variances={name: end.variance or 0.0 for name, end in ends.items()},
+        doubt=_UNKNOWN * unknown + _ELSEWHERE * observation.elsewhere,
         partial=not observation.elsewhere,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from nas_ray.evolution.screen import Candidate
@@ -32,7 +33,8 @@ class Observation:
         """The last epoch reported; 0 where none was."""
         return max(self.curve, default=0)
 
-    def as_candidate(self) -> Candidate:
+    @cached_property
+    def candidate(self) -> Candidate:
         """What was known of it before it was trained; what was told counts where nothing was."""
         return Candidate(
             config=self.config, costs={**self.metrics, **self.costs}, scores=self.scores

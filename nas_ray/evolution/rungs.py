@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nas_ray.errors import SearchError
+from nas_ray.evolution.levels import Levels
 from nas_ray.evolution.proposal import best_first
-from nas_ray.pareto import crowding_distance, dominance_rank
+from nas_ray.pareto import crowding_distance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,9 @@ class Rungs:
     patient: bool = False
     records: dict[int, dict[str, tuple[float, ...]]] = field(default_factory=dict)
     promoted: dict[int, dict[str, None]] = field(default_factory=dict)
+    # By epoch: where all that arrived stand, and what was answered to each.
+    _levels: dict[int, Levels] = field(default_factory=dict, repr=False)
+    _answers: dict[int, dict[str, bool]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.grace_epochs <= self.max_epochs or self.reduction_factor < 2:
@@ -60,17 +64,23 @@ class Rungs:
         """
         if epoch not in self.epochs or trial in self.promoted.get(epoch, {}):
             return True
-        rung = self.records.setdefault(epoch, {})
+        rung, answers = self.records.setdefault(epoch, {}), self._answers.setdefault(epoch, {})
+        if trial not in answers or rung[trial] != tuple(values):
+            levels = self._arrive(trial, epoch, values)
+            answers[trial] = _ahead_of_last(levels) < self._places(len(levels))
+        return answers[trial]
+
+    def _arrive(self, trial: str, epoch: int, values: Sequence[float]) -> Levels:
+        """Record a report; returned is where `trial` stands, the last one, with those before it."""
+        rung, levels = self.records[epoch], self._levels.get(epoch)
+        is_new = trial not in rung
         rung[trial] = tuple(values)
-        mine = list(rung).index(trial)
-        arrived = list(rung.values())[: mine + 1]
-        points = np.array(arrived, dtype=float)
-        rank = dominance_rank(points)
-        same = np.flatnonzero(rank == rank[mine])
-        crowding = crowding_distance(points[same])
-        ahead = int((rank < rank[mine]).sum())
-        ahead += int((crowding > crowding[same == mine]).sum())
-        return ahead < self._places(len(arrived))
+        if is_new and levels is not None:
+            levels.add(values)
+            return levels
+        # The first one, or one that reports something else than before.
+        self._levels[epoch] = Levels(list(rung.values()))
+        return Levels(list(rung.values())[: list(rung).index(trial) + 1])
 
     def _places(self, arrived: int) -> int:
         """How many of those that arrived at a rung go on."""
@@ -99,3 +109,11 @@ class Rungs:
     def promote(self, trial: str, epoch: int) -> None:
         """Let a trial go on from a rung at which it was stopped."""
         self.promoted.setdefault(epoch, {})[trial] = None
+
+
+def _ahead_of_last(levels: Levels) -> int:
+    """How many stand before the last that arrived: on fronts before its own, or less crowded."""
+    own = levels.rank[-1]
+    same = np.flatnonzero(levels.rank == own)
+    crowding = crowding_distance(levels.points[same])
+    return int((levels.rank < own).sum()) + int((crowding > crowding[-1]).sum())

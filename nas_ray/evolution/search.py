@@ -5,26 +5,22 @@ so far and from how much is known, so a search restored from its state goes on e
 have.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from nas_ray.errors import InfeasibleError, SearchError, SpaceError, nearest
-from nas_ray.evolution.arguments import require_arguments
-from nas_ray.evolution.choosing import Draw, choose, ranked
+from nas_ray.errors import InfeasibleError, SearchError, SpaceError
+from nas_ray.evolution.arguments import require_arguments, require_told
 from nas_ray.evolution.costed import CostedCandidates
 from nas_ray.evolution.costing import Costs, cost_candidates
-from nas_ray.evolution.expectation import Outlook
 from nas_ray.evolution.history import History
 from nas_ray.evolution.learner import Learner
 from nas_ray.evolution.observation import Observation, observation
+from nas_ray.evolution.planning import INITIAL, Planner
 from nas_ray.evolution.proposal import POPULATION, best_first, propose
 from nas_ray.evolution.screen import Candidate, violation
-from nas_ray.evolution.threads import one_thread
 from nas_ray.evolution.waiting import Plan, Waiting
 from nas_ray.objective import Constraint, Objective
 from nas_ray.pareto import Points
@@ -35,19 +31,9 @@ BATCH = 64
 ROUNDS = 60
 #: Candidates of one `ask` that the zero-shot scores are computed for, where there are any.
 SCORED = 64
-#: Finished networks before children are bred from them, and before a surrogate learns from them.
-INITIAL = 12
 #: How many of the best known networks children are bred from where a surrogate chooses among the
 #: children. Without one the tournaments have to select, and they are held among fewer.
 PARENTS = 64
-#: Draws of the surrogate that a choice is the mean of.
-DRAWS = 3
-#: With every so many trained networks one more is chosen at a time: the more is known, the less the
-#: next answer changes what is best, and the longer it takes to find it.
-TRAINED_PER_CHOICE = 500
-#: The share of networks that are chosen at random, while nothing is known and afterwards.
-RANDOM_AT_FIRST = 0.3
-RANDOM_LATER = 0.05
 
 Scores = Callable[[Config], Mapping[str, float]]
 Curve = Mapping[int, Mapping[str, float]]
@@ -93,7 +79,8 @@ class EvolutionarySearch:
         self._draws = 0
         self._chosen = 0
         self._history = History(self.objectives, self.constraints)
-        self._learner = Learner(space, self._history, seed)
+        learner = Learner(space, self._history, seed)
+        self._planner = Planner(self._history, learner, self.objectives, self.constraints, seed)
         self.told = tuple(told)
         known_later = [*(o.metric for o in self.objectives), *self.told]
         self._costed = CostedCandidates(space, known_later, self.constraints)
@@ -197,7 +184,7 @@ class EvolutionarySearch:
         key = self.space.key(config)
         known = self._known(config)
         merged = {**known.costs, **metrics}
-        self._check_told(config, merged)
+        require_told(config, merged, self.objectives, self.constraints)
         self._pending.pop(key, None)
         self._take(
             key,
@@ -222,22 +209,6 @@ class EvolutionarySearch:
             return Candidate(config=known.config, costs=known.costs, scores=known.scores)
         (candidate,) = cost_candidates(self.space, self.costs, [self.space.canonical(config)])
         return candidate
-
-    def _check_told(self, config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-        roles = {c.quantity: "constraint" for c in self.constraints}
-        for name, role in {**roles, **{o.metric: "objective" for o in self.objectives}}.items():
-            if metrics.get(name) is None:
-                raise SearchError(f"{role} {name!r} was not told; {nearest(name, metrics)}")
-            if not isinstance(metrics[name], Real):
-                raise SearchError(
-                    f"{role} {name!r} must be a number, but got {metrics[name]!r} for "
-                    f"{config}. Convert it with float(...)."
-                )
-            if not math.isfinite(metrics[name]):
-                raise SearchError(
-                    f"{role} {name!r} must be finite, but got {metrics[name]} for "
-                    f"{config}. Tell a failed evaluation with tell_failed(config)."
-                )
 
     def costs_of(self, config: Mapping[str, Any]) -> Mapping[str, float]:
         """What a config costs; estimated only where it is neither pending nor told."""
@@ -335,48 +306,24 @@ class EvolutionarySearch:
 
         In their own order where there are no more than that.
         """
-        if len(candidates) <= count:
-            return list(candidates)
-        with one_thread():
-            taken, draws = self._outlook(candidates, rng)
-            return [candidates[n] for n in choose(taken, draws, count, rng)]
-
-    def _outlook(
-        self, candidates: Sequence[Candidate], rng: np.random.Generator
-    ) -> tuple[Points, list[Draw]]:
-        outlook = Outlook(
-            self._history,
-            self._learner,
-            list(self._pending.values()),
-            self.objectives,
-            self.constraints,
-            INITIAL,
-        )
-        return outlook.draws(candidates, DRAWS, rng)
+        return self._planner.best(candidates, list(self._pending.values()), count, rng)
 
     @property
     def planned(self) -> Candidate | None:
         """The waiting candidate to train next; None where a plan is due."""
         return self._waiting.planned
 
-    def plan(self) -> Plan:
+    def plan(self, at_least: int = 1) -> Plan:
         """Which waiting candidates to train next, by what is known now; nobody where none waits.
 
-        It changes nothing: `follow` it.
+        One, or `at_least` so many where a choice takes long beside what it is a choice of. It
+        changes nothing: `follow` it.
         """
-        waiting = self._waiting.candidates
-        if not waiting or not self.learns:
+        if not self.waiting or not self.learns:
             surplus = self._waiting.surplus()
-            return Plan(next=[len(surplus)] if waiting else [], dropped=surplus)
-        rng = np.random.default_rng([self.seed, self._chosen, 2])
-        share = RANDOM_LATER if self._history.trained >= INITIAL else RANDOM_AT_FIRST
-        if rng.random() < share:
-            return Plan(next=[int(rng.integers(len(waiting)))])
-        count = max(1, self._history.trained // TRAINED_PER_CHOICE)
-        with one_thread():
-            taken, draws = self._outlook(waiting, rng)
-            surplus = self._waiting.surplus(ranked(taken, draws, rng))
-            return Plan(next=choose(taken, draws, count, rng), dropped=surplus)
+            return Plan(next=[len(surplus)] if self.waiting else [], dropped=surplus)
+        pending = list(self._pending.values())
+        return self._planner.plan(self._waiting, pending, self._chosen, at_least)
 
     def follow(self, plan: Plan) -> None:
         """Keep to a plan: of this search, or of one whose archive was the same."""
@@ -420,6 +367,10 @@ class EvolutionarySearch:
     def front(self) -> list[Observation]:
         """The feasible, fully evaluated networks that no other dominates."""
         return self._history.front()
+
+    def is_on_front(self, config: Mapping[str, Any]) -> bool:
+        """Whether the network of a config is on the front."""
+        return self._history.is_on_front(self.space.key(config))
 
     # State
 

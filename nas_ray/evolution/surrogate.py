@@ -9,17 +9,16 @@ Notation: `n` known networks, `q` candidates, `K` metrics; values are minimised.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_ray.evolution.encoding import Encoding, Groups
+from nas_ray.evolution.encoding import Encoding, Groups, OptionColumns
 from nas_ray.evolution.forest import forest_draws
 from nas_ray.evolution.gaussian_process import GaussianProcess, tuned_weights
 from nas_ray.evolution.screen import Candidate
 from nas_ray.evolution.winsorised import winsorised
-from nas_ray.space import SearchSpace
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -32,19 +31,21 @@ GAUSSIAN_SHARE = 2 / 3
 class Known:
     """One network that was trained, in full or in part, or that failed.
 
-    `values` are minimised; those of a `partial` network are where it is expected to end, and
-    `doubt` is the variance of that as a share of the variance of all values.
+    `values` are minimised; those of a `partial` network are where it is expected to end. How sure
+    that is say its `variances`, by metric, and besides `doubt`, a share of the variance of all
+    values.
     """
 
     candidate: Candidate
     values: Mapping[str, float]
+    variances: Mapping[str, float] = field(default_factory=dict)
     doubt: float = 0.0
     partial: bool = False
     failed: bool = False
 
 
 class Surrogate:
-    """What the `known` say about `metrics` of other networks of `space`.
+    """What the `known` say about `metrics` of other networks; `columns` are those of the space.
 
     `weights` are the kernel's by metric, from `tuned`. Everything is on the scale of `winsorised`
     known values, so draws of different metrics are alike.
@@ -52,7 +53,7 @@ class Surrogate:
 
     def __init__(
         self,
-        space: SearchSpace,
+        columns: OptionColumns,
         known: Sequence[Known],
         metrics: Sequence[str],
         weights: Mapping[str, Array],
@@ -60,16 +61,20 @@ class Surrogate:
         self._metrics = tuple(metrics)
         self._known = [k for k in known if not k.failed]
         self._all = known
-        self._encoding = Encoding(space, [k.candidate for k in known])
+        self._encoding = Encoding(columns, [k.candidate for k in known])
         self._groups = self._encoding.groups([k.candidate for k in self._known])
-        self._doubt = np.array([k.doubt for k in self._known])
         #: Networks that were trained in part.
         self.doubtful = [k.candidate for k in self._known if k.partial]
         self._values = {m: np.array([k.values[m] for k in self._known]) for m in self._metrics}
         #: The known values by metric, on their scale: `(n,)` each, failed networks left out.
-        self.scores = {metric: winsorised(values) for metric, values in self._values.items()}
+        self.scores: dict[str, Array] = {}
+        # The variance of each on that scale.
+        self._noise: dict[str, Array] = {}
+        for metric, values in self._values.items():
+            self.scores[metric], deviation = winsorised(values)
+            self._noise[metric] = _noise(self._known, metric, deviation)
         self._processes = {
-            metric: GaussianProcess(self._groups, scores, self._doubt, weights[metric])
+            metric: GaussianProcess(self._groups, scores, self._noise[metric], weights[metric])
             for metric, scores in self.scores.items()
         }
 
@@ -103,29 +108,38 @@ class Surrogate:
         (drawn,) = forest_draws(features, failed, np.ones(len(failed)), queries, 1, rng)
         return np.asarray(drawn > 0.5)
 
-    def score_of(self, metric: str, value: float) -> float:
-        """Where a minimised `value` of `metric` is on the scale of the known, 1 beyond them."""
+    def scores_of(self, metric: str, values: Sequence[float]) -> Array:
+        """Where minimised `values` of `metric` are on the scale of the known, 1 beyond them."""
         order = np.argsort(self._values[metric], kind="stable")
-        values, scores = self._values[metric][order], self.scores[metric][order]
-        return float(np.interp(value, values, scores, left=scores[0] - 1, right=scores[-1] + 1))
+        known, scores = self._values[metric][order], self.scores[metric][order]
+        return np.asarray(
+            np.interp(values, known, scores, left=scores[0] - 1, right=scores[-1] + 1)
+        )
 
     def _grown(self, metric: str, groups: Groups, count: int, rng: np.random.Generator) -> Array:
-        weights = 1 / (1 + self._doubt)
+        weights = 1 / (1 + self._noise[metric])
         features, queries = np.hstack(self._groups), np.hstack(groups)
         return forest_draws(features, self.scores[metric], weights, queries, count, rng)
 
 
 def tuned(
-    space: SearchSpace, known: Sequence[Known], metrics: Sequence[str], rng: np.random.Generator
+    columns: OptionColumns,
+    known: Sequence[Known],
+    metrics: Sequence[str],
+    rng: np.random.Generator,
 ) -> dict[str, Array]:
     """Kernel weights by metric that fit the `known` best."""
     trained = [k for k in known if not k.failed]
-    encoding = Encoding(space, [k.candidate for k in known])
+    encoding = Encoding(columns, [k.candidate for k in known])
     groups = encoding.groups([k.candidate for k in trained])
-    doubt = np.array([k.doubt for k in trained])
-    return {
-        metric: tuned_weights(
-            groups, winsorised(np.array([k.values[metric] for k in trained])), doubt, rng
-        )
-        for metric in metrics
-    }
+    weights = {}
+    for metric in metrics:
+        scores, deviation = winsorised(np.array([k.values[metric] for k in trained]))
+        noise = _noise(trained, metric, deviation)
+        weights[metric] = tuned_weights(groups, scores, noise, rng)
+    return weights
+
+
+def _noise(known: Sequence[Known], metric: str, deviation: float) -> Array:
+    """How sure each value is, as a variance where `deviation` is 1: `(n,)`."""
+    return np.array([k.doubt + k.variances.get(metric, 0.0) / deviation**2 for k in known])

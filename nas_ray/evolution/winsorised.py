@@ -17,14 +17,17 @@ _REACH = 2.0
 _REMAINDER = 1e-6
 
 
-def winsorised(values: Array) -> Array:
-    """Minimised `values` `(n,)`, the bad tail held, standardised; the order stays as it is."""
+def winsorised(values: Array) -> tuple[Array, float]:
+    """Minimised `values` `(n,)`, the bad tail held, standardised; the order stays as it is.
+
+    With them comes the difference of values that is 1 between those.
+    """
     if len(values) == 0:
-        return np.empty(0)
+        return np.empty(0), 1.0
     median, best = float(np.median(values)), float(values.min())
     # Where half of the values are the best there is no better half to take a scale from.
     reach = _REACH * (median - best) if median > best else float(np.ptp(values))
     excess = np.maximum(values - median - reach, 0.0)
     held = values - excess * (1 - _REMAINDER)
-    deviation = float(held.std())
-    return np.asarray((held - held.mean()) / (deviation if deviation > 0 else 1.0))
+    deviation = float(held.std()) or 1.0
+    return np.asarray((held - held.mean()) / deviation), deviation

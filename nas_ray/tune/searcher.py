@@ -13,6 +13,7 @@ from nas_ray.errors import NasRayError, SearchError
 from nas_ray.evolution.archive import Archive, Started
 from nas_ray.evolution.costing import cost_candidates
 from nas_ray.evolution.screen import Screen
+from nas_ray.tune.pace import Pace
 from nas_ray.tune.results import EPOCH, ERROR, RESUME_FROM, numbers_in
 from nas_ray.tune.screening import Pass, Screening
 
@@ -61,6 +62,7 @@ class CascadeSearch(Searcher):
         # Between trials every CPU is free.
         tasks = (os.cpu_count() or 1) if self._alone else limit
         self._screening = Screening(archive.search, self._screen, tasks, archive.batches)
+        self._pace = Pace()
         self._live: set[str] = set()
         self._unused: dict[str, None] = {}
 
@@ -155,12 +157,23 @@ class CascadeSearch(Searcher):
         self._begin_when_low()
         while self._alone and self._screening.under_way and not self._archive.interrupted:
             self._take(self._screening.advance(timeout_s=1.0))
-        while (started := self._archive.start_next()) is None:
+        while (started := self._chosen()) is None:
             if self._live or self._is_over():
                 return None
             self._screening.begin()
             self._take(self._screening.advance(timeout_s=1.0))
         return started
+
+    def _chosen(self) -> Started | None:
+        begun = time.monotonic()
+        if self._archive.plan(at_least=self._at_once):
+            self._pace.note(begun, time.monotonic(), self._archive.started)
+        return self._archive.start_next()
+
+    @property
+    def _at_once(self) -> int:
+        # Alone, who comes next must not depend on how long anything took.
+        return 1 if self._alone else self._pace.at_once
 
     def _begin_when_low(self) -> None:
         """Begin a pass early enough to end before the last candidates of this one are handed out.
@@ -168,10 +181,10 @@ class CascadeSearch(Searcher):
         Not earlier: the later it begins, the more it knows of the trials before it. A surrogate
         chooses among many that wait, and gets new ones to choose among just as often.
         """
-        enough = max(self._limit, self._screen.kept // 2)
-        low = self._archive.ready <= enough
+        often = max(self._screen.kept // 2, self._at_once)
+        low = self._archive.ready <= max(self._limit, often)
         if self._archive.search.learns:
-            low = low or self._archive.started_since_batch >= self._screen.kept // 2
+            low = low or self._archive.started_since_batch >= often
         if low and not self._has_enough:
             self._screening.begin()
 
