@@ -33,7 +33,7 @@ def main() -> None:
     with ray_runtime():
         scored = screening.scoring(256, options.runs)
         added = overhead.measured(options.trials, options.runs)
-        reused = overhead.reuse(10, options.runs)
+        reused = overhead.reuse(30, options.runs)
     service = _service(added, grown)
     simulated = simulation.table(service, workers=1000, trials=100_000, seed=0)
     result = {

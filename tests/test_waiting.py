@@ -13,9 +13,13 @@ def candidate(width: int, **fields) -> Candidate:
     return Candidate(config={"width": width}, **fields)
 
 
+def keyed(*widths: int) -> list[tuple[str, Candidate]]:
+    return [(str(width), candidate(width)) for width in widths]
+
+
 def waiting(*widths: int) -> Waiting:
     made = Waiting(lambda config: str(config["width"]))
-    made.add([candidate(width) for width in widths])
+    made.add(keyed(*widths))
     return made
 
 
@@ -31,7 +35,7 @@ def test_who_is_offered_waits_in_order_and_once():
 def test_who_waits_already_keeps_its_place_and_what_is_known_of_it():
     one = waiting(3, 1)
     one.replace(candidate(3, scores={"swap": 5.0}))
-    one.add([candidate(3), candidate(2)])
+    one.add(keyed(3, 2))
     assert widths(one) == [3, 1, 2]
     assert one.candidates[0].scores == {"swap": 5.0}
 

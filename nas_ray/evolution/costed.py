@@ -65,7 +65,8 @@ class CostedCandidates:
         self._keep(kept)
 
     def _keep(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        keyed = [(self._space.key(candidate.config), candidate) for candidate in candidates]
+        infeasible = [candidate for candidate in candidates if self._excess(candidate) > 0]
+        keyed = [(self._space.key(candidate.config), candidate) for candidate in infeasible]
         for key, candidate in keyed:
             self._keep_one(key, candidate)
         by_excess = sorted(self._nearest.items(), key=lambda item: self._excess(item[1]))
@@ -75,9 +76,9 @@ class CostedCandidates:
     def _keep_one(self, key: str, candidate: Candidate) -> None:
         excess = self._excess(candidate)
         # In spaces small enough to be used up, so that the search ends when they are.
-        if excess > 0 and self._space.size <= WALKABLE_SIZE:
+        if self._space.size <= WALKABLE_SIZE:
             self._infeasible[key] = None
-        if 0 < excess < math.inf:
+        if excess < math.inf:
             self._nearest[key] = candidate
 
     def _excess(self, candidate: Candidate) -> float:

@@ -297,7 +297,8 @@ class EvolutionarySearch:
 
     def offer(self, candidates: Sequence[Candidate]) -> None:
         """Let feasible candidates wait to be chosen."""
-        self._waiting.add([c for c in candidates if not self.is_known(self.space.key(c.config))])
+        keyed = [(self.space.key(candidate.config), candidate) for candidate in candidates]
+        self._waiting.add([(key, one) for key, one in keyed if not self.is_known(key)])
 
     def best(
         self, candidates: Sequence[Candidate], count: int, rng: np.random.Generator

@@ -41,10 +41,10 @@ class Waiting:
         """Who waits, oldest first."""
         return list(self._candidates.values())
 
-    def add(self, candidates: Sequence[Candidate]) -> None:
-        """Let more wait; who waits already keeps its place."""
-        for candidate in candidates:
-            self._candidates.setdefault(self._key(candidate.config), candidate)
+    def add(self, keyed: Sequence[tuple[str, Candidate]]) -> None:
+        """Let more wait, with their keys; who waits already keeps its place."""
+        for key, candidate in keyed:
+            self._candidates.setdefault(key, candidate)
 
     def replace(self, candidate: Candidate) -> None:
         """Know more of one who waits."""

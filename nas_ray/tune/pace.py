@@ -10,7 +10,7 @@ SHARE = 0.05
 #: Networks chosen at a time at most: what is learned from the first comes too late for the last.
 MOST = 64
 #: Choices that are looked back at.
-_RECENT = 8
+_RECENT = 4
 
 
 @dataclass(frozen=True)

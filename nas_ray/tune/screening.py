@@ -5,6 +5,7 @@ idle cached worker of a reused trial keeps its CPU and tasks that wait for one w
 many run at once is capped here instead.
 """
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
@@ -28,6 +29,8 @@ from nas_ray.space import Config, SearchSpace
 COSTED_PER_TASK = 64
 SCORED_PER_TASK = 8
 SCORING_BATCH = 16
+#: Seconds of a pass for costing here what takes less time than handing it out.
+COSTED_HERE_S = 0.02
 #: Passes without a feasible candidate before the constraints are said to be out of reach.
 EMPTY_PASSES = 8
 #: What is computed of every network that is scored.
@@ -101,6 +104,7 @@ class Screening:
         self._told_before = batches[-1].told if batches else -1
         #: Whether no candidate is left that could be trained.
         self.exhausted = False
+        self._costs_are_cheap = True
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray Tune pickles the searcher; a pass under way cannot be and is drawn again.
@@ -155,9 +159,10 @@ class Screening:
         self, draws: int, told: int, configs: list[Config]
     ) -> Generator[list[Any], None, "Pass"]:
         rng = np.random.default_rng([self._search.seed, draws, 1])
+        costed = self._costed_here(configs)
         space, costs = ray.put(self._search.space), ray.put(self._search.costs)
-        costed = yield from self._spread(
-            configs,
+        costed += yield from self._spread(
+            configs[len(costed) :],
             COSTED_PER_TASK,
             lambda chunk: _cost.remote(space, costs, chunk),
             lambda config, error: Candidate(config=config, error=_lost(error)),
@@ -184,6 +189,23 @@ class Screening:
             infeasible=tuple(c.plain() for c in infeasible),
         )
         return Pass(batch=batch, survivors=tuple(survivors))
+
+    def _costed_here(self, configs: Sequence[Config]) -> list[Candidate]:
+        """The first of `configs` with their costs: all, or as many as show that it takes long.
+
+        Then none of the next pass. The first task of a search waits for its worker to import what
+        it needs, which is longer than trivial trials take.
+        """
+        done: list[Candidate] = []
+        ends = time.monotonic() + COSTED_HERE_S
+        while self._costs_are_cheap and len(done) < len(configs):
+            some = configs[len(done) : 2 * len(done) + 1]
+            try:
+                done += cost_candidates(self._search.space, self._search.costs, some)
+            except Exception:  # noqa: BLE001 - a function of the user's; the task says what it raised
+                self._costs_are_cheap = False
+            self._costs_are_cheap &= time.monotonic() < ends
+        return done
 
     def _worth_scoring(
         self, feasible: Sequence[Candidate], rng: np.random.Generator

@@ -125,7 +125,11 @@ class CascadeSearch(Searcher):
         used_up = idle and self._screening.exhausted
         if not self._has_enough and not used_up:
             return False
-        # Trials under way may yet bring a stopped one among the best of its rung.
+        if self._archive.started >= self._trials and not self._archive.rungs.patient:
+            # Ray Tune then lets go of its actors one by one, beside the last trials.
+            return True
+        # Trials under way may yet change the front, or bring a stopped one among the best of its
+        # rung.
         return not self._live and not self._archive.has_promotable
 
     @property
