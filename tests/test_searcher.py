@@ -166,3 +166,23 @@ def test_a_used_up_space_does_not_end_the_search_while_a_trial_may_yet_be_promot
     assert searcher.suggest("second") is None
     searcher.on_trial_complete("first")
     assert searcher.suggest("second") == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("patient", "stall", "answer"),
+    [(False, None, "FINISHED"), (False, 5, "FINISHED"), (True, None, None)],
+)
+def test_once_all_are_begun_it_is_over_unless_a_stopped_one_may_be_promoted(patient, stall, answer):
+    archive = nas_ray.Archive(evolution(), max_epochs=3, patient=patient)
+    searcher = nas_ray.CascadeSearch(archive, trials=1, stall=stall, screen=SMALL)
+    assert searcher.suggest("only")
+    assert searcher.suggest("another") == answer
+
+
+def test_while_the_last_trial_of_a_stall_runs_it_is_not_over(tmp_path):
+    """It may change the front, and the search then goes on."""
+    archive = nas_ray.Archive(evolution(), max_epochs=3)
+    searcher = nas_ray.CascadeSearch(archive, trials=9, stall=1, screen=SMALL)
+    assert searcher.suggest("first")
+    archive.stalled_for = 1
+    assert searcher.suggest("second") is None
