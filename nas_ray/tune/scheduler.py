@@ -1,5 +1,6 @@
 """`CascadeScheduler`: successive halving on several objectives, for any Ray Tune run."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,11 @@ from nas_ray.tune.results import EPOCH, ERROR, STORAGE_ERROR, checkpoint_of, num
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
+
+#: With this variable a person limits the trials that wait for a worker; without it a
+#: `CascadeSearch` does, which knows how many may be live.
+PENDING_VARIABLE = "TUNE_MAX_PENDING_TRIALS_PG"
+MOST_PENDING = 10_000
 
 
 class CascadeScheduler(FIFOScheduler):
@@ -55,6 +61,15 @@ class CascadeScheduler(FIFOScheduler):
             if archive is None
             else archive.rungs
         )
+
+    def on_trial_add(self, tune_controller: "TuneController", trial: Trial) -> None:
+        """Let all trials start together that the searcher hands out; called by Ray Tune.
+
+        By itself it asks a searcher for another trial once the last one has a worker that runs: a
+        hundred workers would be busy after as many starts.
+        """
+        if self._archive is not None and PENDING_VARIABLE not in os.environ:
+            tune_controller.update_max_pending_trials(MOST_PENDING)
 
     def on_trial_result(
         self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]
