@@ -89,6 +89,12 @@ def test_within_a_front_the_crowded_are_stopped_and_the_ends_go_on():
     assert arrive(Rungs(max_epochs=9), points) == [True, True, False, True, False]
 
 
+def test_who_stands_beside_a_trial_that_diverged_is_judged_as_without_it():
+    """A NaN is no number to be crowded by."""
+    points = [(np.nan, 1.0), (0.1, 2.0), (0.2, 1.5)]
+    assert arrive(Rungs(max_epochs=9), points) == [True, True, False]
+
+
 def test_equals_are_not_stopped_for_being_late():
     assert arrive(Rungs(max_epochs=9), [0.5] * 7) == [True] * 7
 

@@ -179,10 +179,37 @@ def test_once_all_are_begun_it_is_over_unless_a_stopped_one_may_be_promoted(pati
     assert searcher.suggest("another") == answer
 
 
-def test_while_the_last_trial_of_a_stall_runs_it_is_not_over(tmp_path):
+def test_while_the_last_trial_of_a_stall_runs_it_is_not_over():
     """It may change the front, and the search then goes on."""
     archive = nas_ray.Archive(evolution(), max_epochs=3)
     searcher = nas_ray.CascadeSearch(archive, trials=9, stall=1, screen=SMALL)
     assert searcher.suggest("first")
     archive.stalled_for = 1
     assert searcher.suggest("second") is None
+
+
+class Controller:
+    """What a scheduler calls of Ray Tune's controller when a trial is added."""
+
+    pending = 1
+
+    def update_max_pending_trials(self, most: int) -> None:
+        self.pending = most
+
+
+@pytest.mark.parametrize(("limit", "archived", "waits"), [(None, True, False), ("3", True, True),
+                                                          (None, False, True)])  # fmt: skip
+def test_trials_start_together_unless_a_person_or_another_searcher_decides(
+    monkeypatch, limit, archived, waits
+):
+    if limit is not None:
+        monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", limit)
+    archive = nas_ray.Archive(evolution(), max_epochs=3)
+    scheduler = (
+        nas_ray.CascadeScheduler(archive=archive)
+        if archived
+        else nas_ray.CascadeScheduler(OBJECTIVES, max_epochs=3)
+    )
+    controller = Controller()
+    scheduler.on_trial_add(controller, None)
+    assert (controller.pending == 1) is waits

@@ -313,10 +313,10 @@ def test_of_more_networks_several_answers_are_planned_at_once():
     assert draws == [1, 1, 1, 2, 2, 2, 3]
 
 
-def waiting_for_choice(told: int = 40) -> EvolutionarySearch:
-    """A search that knows some networks, with sixty more to choose among."""
-    search = many(make(layers()), told)
-    search.offer(search.costed(search.candidates(60)))
+def waiting_for_choice(waiting: int = 60) -> EvolutionarySearch:
+    """A search that knows forty networks, with some more to choose among."""
+    search = many(make(layers()), 40)
+    search.offer(search.costed(search.candidates(waiting)))
     return search
 
 
@@ -329,15 +329,29 @@ def test_as_many_are_planned_as_are_asked_for():
 
 
 def test_of_many_planned_at_once_as_many_are_random_as_of_single_ones(monkeypatch):
-    """With all of them random a plan is random; with none, none is."""
     search = waiting_for_choice()
-    chosen = search.plan(at_least=12).next
-    monkeypatch.setattr("nas_ray.evolution.planning.RANDOM_LATER", 0.5)
-    plan = search.plan(at_least=12)
-    assert 3 <= len(set(plan.next) & set(chosen)) <= 11
+
+    def found_again(share: float) -> int:
+        """How many of a plan are in one without chance as well."""
+        monkeypatch.setattr("nas_ray.evolution.planning.RANDOM_LATER", 0.0)
+        chosen = search.plan(at_least=12).next
+        monkeypatch.setattr("nas_ray.evolution.planning.RANDOM_LATER", share)
+        plan = search.plan(at_least=12)
+        assert len(set(plan.next)) == len(plan.next) == 12
+        return len(set(plan.next) & set(chosen))
+
+    # Some are in both by chance.
+    assert found_again(0.0) == 12 > found_again(0.5) > found_again(1.0)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_nobody_is_dropped_who_is_planned_however_many_wait(monkeypatch, share):
+    monkeypatch.setattr("nas_ray.evolution.planning.RANDOM_LATER", share)
+    search = waiting_for_choice(400)
+    plan = search.plan(at_least=64)
+    assert len(set(plan.next)) == 64
+    assert plan.dropped
     assert not set(plan.next) & set(plan.dropped)
-    monkeypatch.setattr("nas_ray.evolution.planning.RANDOM_LATER", 1.0)
-    assert len(set(search.plan(at_least=12).next) & set(chosen)) < 6
 
 
 def test_restored_in_the_middle_of_a_plan_it_goes_on_with_it():

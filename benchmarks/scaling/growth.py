@@ -84,6 +84,8 @@ def _a_choice_s(archive: Archive) -> float:
         begun = time.perf_counter()
         chosen = len(archive.search.plan(at_least).next)
         times[chosen] = time.perf_counter() - begun
+    if len(times) < 2:
+        raise RuntimeError(f"plans of {MOST} and of fewer are to be compared, but all have {times}")
     few, many = sorted(times)
     return (times[many] - times[few]) / (many - few)
 

@@ -75,7 +75,12 @@ def simulated(load: Load, service: Service, seed: int) -> Outcome:
             if planned == 0:
                 planned = pace.at_once
                 chosen_s = service.plan_s + planned * service.choose_s
-                pace.note(begins_s, begins_s + chosen_s, begun)
+                pace.note(
+                    begins_s,
+                    begins_s + chosen_s,
+                    trials_ended=max(begun + 1 - load.workers, 0),
+                    workers=load.workers,
+                )
                 service_s += chosen_s
             planned -= 1
             begun += 1

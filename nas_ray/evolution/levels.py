@@ -41,7 +41,7 @@ class Levels:
 
     def add(self, point: Sequence[float]) -> None:
         """Let one more arrive. A NaN is worse than any number, infinity included."""
-        arriving = np.nan_to_num(np.asarray(point, dtype=float), nan=np.inf)
+        arriving = np.asarray(point, dtype=float)
         before = self.rank[_dominate(self.points, arriving)]
         level = int(before.max()) + 1 if len(before) else 0
         place = self._append(arriving, level)
@@ -64,4 +64,5 @@ class Levels:
 
 def _dominate(first: Points, second: Points) -> NDArray[np.bool_]:
     """Which of `first` dominate which of `second`; their shapes but for the last broadcast."""
+    first, second = np.nan_to_num(first, nan=np.inf), np.nan_to_num(second, nan=np.inf)
     return np.asarray((first <= second).all(axis=-1) & (first < second).any(axis=-1))

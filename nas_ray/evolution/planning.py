@@ -67,18 +67,16 @@ class Planner:
         rng = np.random.default_rng([self._seed, chosen, 2])
         trained = self._history.trained
         share = RANDOM_LATER if trained >= INITIAL else RANDOM_AT_FIRST
-        count = max(at_least, trained // TRAINED_PER_CHOICE, 1)
-        lucky = [int(rng.integers(len(waiting))) for _ in range(_hits(share, count, rng))]
+        count = min(max(at_least, trained // TRAINED_PER_CHOICE, 1), len(waiting))
+        lucky = _drawn(int((rng.random(count) < share).sum()), len(waiting), rng)
         if len(lucky) == count:
             return Plan(next=lucky)
         with one_thread():
             taken, draws = self._outlook(waiting.candidates, pending, rng)
             surplus = waiting.surplus(ranked(taken, draws, rng))
-            best = choose(taken, draws, count - len(lucky), rng)
-        return Plan(
-            next=list(dict.fromkeys([*best, *lucky])),
-            dropped=[place for place in surplus if place not in lucky],
-        )
+            best = [place for place in choose(taken, draws, count, rng) if place not in lucky]
+        following = [*best[: count - len(lucky)], *lucky]
+        return Plan(next=following, dropped=[n for n in surplus if n not in following])
 
     def _outlook(
         self,
@@ -92,6 +90,9 @@ class Planner:
         return outlook.draws(candidates, DRAWS, rng)
 
 
-def _hits(share: float, count: int, rng: np.random.Generator) -> int:
-    """How many of `count` are among a `share` of all."""
-    return int((rng.random(count) < share).sum())
+def _drawn(count: int, places: int, rng: np.random.Generator) -> list[int]:
+    """Different places at random."""
+    drawn: dict[int, None] = {}
+    while len(drawn) < count:
+        drawn[int(rng.integers(places))] = None
+    return list(drawn)

@@ -38,8 +38,10 @@ class Rungs:
     records: dict[int, dict[str, tuple[float, ...]]] = field(default_factory=dict)
     promoted: dict[int, dict[str, None]] = field(default_factory=dict)
     # By epoch: where all that arrived stand, and what was answered to each.
-    _levels: dict[int, Levels] = field(default_factory=dict, repr=False)
-    _answers: dict[int, dict[str, bool]] = field(default_factory=dict, repr=False)
+    _levels: dict[int, Levels] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _answers: dict[int, dict[str, bool]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if not 1 <= self.grace_epochs <= self.max_epochs or self.reduction_factor < 2:

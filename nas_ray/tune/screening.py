@@ -194,7 +194,8 @@ class Screening:
         """The first of `configs` with their costs: all, or as many as show that it takes long.
 
         Then none of the next pass. The first task of a search waits for its worker to import what
-        it needs, which is longer than trivial trials take.
+        it needs, which is longer than trivial trials take. What a function of the user's does to
+        its process it does here to the search, as it does where the baseline is costed.
         """
         done: list[Candidate] = []
         ends = time.monotonic() + COSTED_HERE_S

@@ -171,13 +171,19 @@ class CascadeSearch(Searcher):
     def _chosen(self) -> Started | None:
         begun = time.monotonic()
         if self._archive.plan(at_least=self._at_once):
-            self._pace.note(begun, time.monotonic(), self._archive.started)
+            self._pace.note(
+                begun,
+                time.monotonic(),
+                trials_ended=self._archive.finished,
+                workers=self._limit,
+            )
         return self._archive.start_next()
 
     @property
     def _at_once(self) -> int:
-        # Alone, who comes next must not depend on how long anything took.
-        return 1 if self._alone else self._pace.at_once
+        # Alone, who comes next must not depend on how long anything took. Without a surrogate a
+        # choice takes no time.
+        return self._pace.at_once if self._archive.search.learns and not self._alone else 1
 
     def _begin_when_low(self) -> None:
         """Begin a pass early enough to end before the last candidates of this one are handed out.
