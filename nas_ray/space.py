@@ -24,6 +24,7 @@ Config = dict[str, Value]
 
 #: Spaces with a canonical form of their own are counted one by one up to this many configs.
 _COUNTABLE = 100_000
+#: Made once: `json.dumps` makes one for every call that sorts keys.
 _KEY = json.JSONEncoder(sort_keys=True)
 
 

@@ -85,7 +85,10 @@ def _a_choice_s(archive: Archive) -> float:
         chosen = len(archive.search.plan(at_least).next)
         times[chosen] = time.perf_counter() - begun
     if len(times) < 2:
-        raise RuntimeError(f"plans of {MOST} and of fewer are to be compared, but all have {times}")
+        raise RuntimeError(
+            f"plans of {MOST} networks are compared with smaller ones, but at this size all have "
+            f"{list(times)}. Use a smaller --grown."
+        )
     few, many = sorted(times)
     return (times[many] - times[few]) / (many - few)
 

@@ -55,13 +55,33 @@ class Outcome:
     at_once: int
 
 
+class _Plans:
+    """Networks that were chosen and wait to be handed out."""
+
+    def __init__(self, service: Service, workers: int) -> None:
+        self.pace = Pace()
+        self._service = service
+        self._workers = workers
+        self._left = 0
+
+    def take(self, now_s: float, *, trials_ended: int) -> float:
+        """Hand out one; seconds of choosing, where none was left."""
+        seconds = 0.0
+        if self._left == 0:
+            self._left = self.pace.at_once
+            seconds = self._service.plan_s + self._left * self._service.choose_s
+            self.pace.note(now_s, now_s + seconds, trials_ended=trials_ended, workers=self._workers)
+        self._left -= 1
+        return seconds
+
+
 def simulated(load: Load, service: Service, seed: int) -> Outcome:
     """Run `load.trials` trials through one controller."""
     rng = np.random.default_rng(seed)
     arrivals = [(0.0, worker, 0, 0.0, 0.0) for worker in range(load.workers)]
     free_s = busy_s = trained_s = 0.0
-    begun = events = planned = 0
-    pace = Pace()
+    begun = events = 0
+    plans = _Plans(service, load.workers)
     # An event is (when it arrives, worker, epochs trained so far, epochs to train, s an epoch).
     while arrivals:
         arrives_s, worker, epoch, wanted, epoch_s = heapq.heappop(arrivals)
@@ -72,17 +92,7 @@ def simulated(load: Load, service: Service, seed: int) -> Outcome:
             service_s = service.suggest_s + (service.report_s + service.end_s if epoch else 0.0)
             if begun == load.trials:
                 continue
-            if planned == 0:
-                planned = pace.at_once
-                chosen_s = service.plan_s + planned * service.choose_s
-                pace.note(
-                    begins_s,
-                    begins_s + chosen_s,
-                    trials_ended=max(begun + 1 - load.workers, 0),
-                    workers=load.workers,
-                )
-                service_s += chosen_s
-            planned -= 1
+            service_s += plans.take(begins_s, trials_ended=max(begun + 1 - load.workers, 0))
             begun += 1
             epoch, wanted = 0, _epochs(load, rng)
             epoch_s = load.epoch_s * float(np.exp(load.spread * rng.standard_normal()))
@@ -96,7 +106,7 @@ def simulated(load: Load, service: Service, seed: int) -> Outcome:
         controller_busy=busy_s / free_s,
         workers_training=trained_s / (free_s * load.workers),
         events_per_s=events / free_s,
-        at_once=pace.at_once,
+        at_once=plans.pace.at_once,
     )
 
 
