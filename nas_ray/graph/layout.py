@@ -121,13 +121,17 @@ class _Choice:
     chosen: dict[int, int]
 
     def best(self, own: int, rank: int, near: Iterable[Operator]) -> int:
+        """Return the layout that moves least; of equals the neighbour's, then the usual one."""
         usual = USUAL_CHANNEL_AXES.get(rank, 0)
-        candidates = dict.fromkeys((usual, *(n for n in range(3) if n < rank - 1)))
         near = list(near)
-        return min(candidates, key=lambda axes: self._moves(own, axes, near))
-
-    def _moves(self, own: int, axes: int, near: Iterable[Operator]) -> int:
-        return sum(self._is_move(own, axes, operator) for operator in near)
+        first = [self.chosen.get(self.classes.of(one.inputs[0]), usual) for one in near[:1]]
+        candidates = dict.fromkeys((*(n for n in first if n < rank - 1), usual, *range(3)))
+        moves = {
+            axes: sum(self._is_move(own, axes, operator) for operator in near)
+            for axes in candidates
+            if axes < max(rank - 1, 1)
+        }
+        return min(moves, key=moves.__getitem__)
 
     def _is_move(self, own: int, axes: int, operator: Operator) -> bool:
         ends = []

@@ -14,7 +14,7 @@ from typing import Any
 
 from nas_ray.errors import MeasureError, nearest
 from nas_ray.graph import Graph
-from nas_ray.measure.flatbuffer import missing_compiler
+from nas_ray.measure.tflite.flatbuffer import missing_compiler
 from nas_ray.measure.measurement import Measurement
 from nas_ray.measure.tflite import to_tflite
 
