@@ -182,6 +182,8 @@ def kind_name(graph: Graph, operator: Operator) -> str:
         return "pool" if _is_global(graph, operator) else "reduce"
     if operator.kind == "reshape":
         return "transpose"
+    if operator.kind == "transpose" and operator.mode:
+        return "transpose"
     if operator.kind == "transpose":
         before, after = (graph.tensors[i] for i in (operator.inputs[0], operator.outputs[0]))
         order = moved(before, after, permutation_of(operator, len(before.shape)))
@@ -239,7 +241,7 @@ def _variant(kind: str, operator: Operator) -> float:
     if operator.kind == "batch_norm":
         own = "batch_norm"
     if kind == "transpose":
-        return 1.0 if operator.kind == "reshape" else _UNHEARD_OF if own else 0.0
+        return 1.0 if operator.kind == "reshape" else 2.0 * (own == "shuffle")
     return float(names.index(own)) if own in names else _UNHEARD_OF
 
 

@@ -84,9 +84,10 @@ def transposition(call: Call) -> Meaning:
     return _transposed(tuple(order))
 
 
-def shuffle(_: Call) -> Meaning:
+def shuffle(call: Call) -> Meaning:
     """Describe a channel shuffle in one call."""
-    return Meaning(kind="transpose", attributes={"mode": "shuffle"})
+    attributes = {"mode": "shuffle", "groups": call.argument(1, "groups")}
+    return Meaning(kind="transpose", attributes=attributes)
 
 
 def flip(call: Call) -> Meaning:

@@ -69,7 +69,7 @@ class Operator:
     `max`, `sum`, `var` of them; a norm is a layer norm of the last axis, else of the last
     `len(axes)` ones, or a `group` or `instance` norm; concatenation, slices and softmax are along
     the channels at axis 1, else along `axes`; a transposition shuffles `(1, G, C, H, W)`, else
-    `axes` is its permutation.
+    `axes` is its permutation, or it is a `shuffle` of the channels in `groups`.
     """
 
     kind: str

@@ -66,7 +66,8 @@ def transpose(lowering: Lowering, operator: Operator) -> None:
     )
     source = lowering.index[operator.inputs[0]]
     if operator.mode == "shuffle":
-        raise cannot(operator, "shuffles channels in one call; write it as view, transpose, view")
+        lowering.index[operator.outputs[0]] = _shuffled(lowering, operator)
+        return
     if file_shape(before) != before.stored_shape and file_shape(after) != after.stored_shape:
         if permutation_of(operator, 5) == (0, 2, 1, 3, 4) and len(before.shape) == 5:
             shape = file_shape(after)
@@ -183,6 +184,16 @@ def _slice(
     ends = [(count - 1) * s + 1 for count, s in zip(size, steps, strict=True)]
     inputs = [source, *(lowering.integers(one) for one in ([0] * len(size), ends, steps))]
     return lowering.emit("STRIDED_SLICE", inputs, size, "StridedSliceOptions")
+
+
+def _shuffled(lowering: Lowering, operator: Operator) -> int:
+    """Interleave the channels of the groups."""
+    shape, groups = lowering.shape(operator.inputs[0]), operator.groups
+    pixels, each = prod(shape[:-1]), shape[-1] // groups
+    grouped, turned = (1, pixels, groups, each), (1, pixels, each, groups)
+    made = lowering.reshaped(lowering.index[operator.inputs[0]], shape, grouped)
+    made = lowering.transposed(made, turned, (0, 1, 3, 2))
+    return lowering.reshaped(made, turned, shape)
 
 
 def _roll(lowering: Lowering, operator: Operator) -> None:

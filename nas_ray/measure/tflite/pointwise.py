@@ -59,7 +59,8 @@ def _operand(lowering: Lowering, operator: Operator, index: int) -> int:
 
 def _constant_shape(lowering: Lowering, operator: Operator) -> tuple[int, ...]:
     shape = lowering.shape(operator.inputs[0])
-    for candidate in ((1,), shape[-1:], shape, (*shape[:-1], 1), shape[-2:]):
+    along = [tuple(s if m == n else 1 for m, s in enumerate(shape)) for n in range(len(shape))]
+    for candidate in ((1,), shape[-1:], shape, (*shape[:-1], 1), shape[-2:], *along):
         if max(operator.weight_elements, 1) == prod(candidate):
             return candidate
     raise cannot(operator, f"reads a constant of {operator.weight_elements} elements")
