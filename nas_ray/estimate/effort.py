@@ -80,9 +80,7 @@ def effort(
     padded = np.where(has_weights, _padded_weights(ops, by_channel, array), 0.0)
     again = np.where(by_channel, 1.0, slices)
     read = np.where(heavy, _patch(ops, made, brick) * passes * again, ops.read)
-    written = np.where(
-        heavy, shape[:, 0] * shape[:, 1] * round_up(shape[:, 2], brick), ops.written
-    )
+    written = np.where(heavy, shape[:, 0] * shape[:, 1] * round_up(shape[:, 2], brick), ops.written)
     scales = (array.constant_bytes if array else 0) * constants
     bounds = {
         "arithmetic": np.where(heavy, making.cycles * count, 0.0),

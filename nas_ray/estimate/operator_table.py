@@ -38,7 +38,12 @@ _ACTIVATIONS = {
     "leaky_relu": 1,
     **dict.fromkeys(("sigmoid", "tanh", "hardswish", "gelu", "elu", "exp", "log", "rsqrt"), 2),
     **dict.fromkeys(("abs", "neg"), 3),
-    **{"silu": 4, "hardsigmoid": 5, "prelu": 6, "softplus": 7, "mish": 8, "log_sigmoid": 9},
+    "silu": 4,
+    "hardsigmoid": 5,
+    "prelu": 6,
+    "softplus": 7,
+    "mish": 8,
+    "log_sigmoid": 9,
 }
 #: Variants of the kinds that have any; what is not here is one that no table can hold.
 _VARIANTS: Mapping[str, Sequence[str]] = {
@@ -210,7 +215,7 @@ def _numbers(graph: Graph, operator: Operator) -> tuple[float, ...]:
         kernel = image_in[:2]
     if kind == "matmul":
         batches = prod(after.shape[:-2])
-        image_in, image_out = ((1, *shape[-2:]) for shape in (before.shape, after.shape))
+        image_in, image_out = _matrix(before), _matrix(after)
     return (
         _NUMBER[kind],
         _variant(kind, operator),
@@ -231,6 +236,10 @@ def _numbers(graph: Graph, operator: Operator) -> tuple[float, ...]:
         len(operator.inputs),
         len(operator.outputs),
     )
+
+
+def _matrix(tensor: Tensor) -> tuple[int, int, int]:
+    return 1, tensor.shape[-2], tensor.shape[-1]
 
 
 def _variant(kind: str, operator: Operator) -> float:
@@ -275,7 +284,7 @@ def _image(tensor: Tensor) -> tuple[int, int, int]:
 
 
 def squarest(count: int) -> tuple[int, int]:
-    """Return the height and width of `count` pixels, the width as small above a square as it goes."""
+    """Return the most nearly square height and width of `count` pixels, the width larger."""
     width = max(1, count // 16, ceil(count**0.5))
     while count % width:
         width += 1

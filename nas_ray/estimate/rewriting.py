@@ -1,9 +1,11 @@
 """What a compiler makes of an operator before it runs: how many operations, and one of them.
 
 An accelerator has limits. A convolution or pooling with a larger stride than it has, and nothing
-around the image, becomes one operation an output pixel (ethos-u-vela, `UnrollKernelStrides`). A
-larger dilation becomes a larger kernel with zeros between its weights (`FixupDilationGT2`). Groups
-become convolutions of their own, and a batch of matrix products as many single ones.
+around the image, becomes one operation an output pixel (ethos-u-vela, `UnrollKernelStrides`); with
+padding, and for a depthwise convolution, one operation an element of the kernel
+(`DecomposeForStrides`). A larger dilation becomes a larger kernel with zeros between its weights
+(`FixupDilationGT2`). Groups become convolutions of their own, and a batch of matrix products as
+many single ones.
 
 Axes: `O` operators.
 """
@@ -11,12 +13,14 @@ Axes: `O` operators.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas_ray.estimate.array import Array as ArithmeticArray
 from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable
 
 _CONVOLUTIONS = tuple(float(KINDS.index(kind)) for kind in ("conv", "pointwise"))
-_SLIDING = (*_CONVOLUTIONS, float(KINDS.index("pool")))
+_DEPTHWISE = float(KINDS.index("depthwise"))
+_SLIDING = (*_CONVOLUTIONS, _DEPTHWISE, float(KINDS.index("pool")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,44 +54,54 @@ class Operations:
 
 def operations(table: OperatorTable, array: ArithmeticArray | None) -> Operations:
     """Return what each operator of `table` becomes on `array`; itself where none is known."""
-    unrolled = _is_unrolled(table, array)
+    large = _has_large_stride(table, array)
+    is_split = large & (_is_padded(table) | (table["kind"] == _DEPTHWISE))
+    unrolled = large & ~is_split
     is_convolution = np.isin(table["kind"], _CONVOLUTIONS)
     groups = np.where(is_convolution, table["groups"], 1.0)
     pixels = np.where(unrolled, table["height"] * table["width"], 1.0)
-    count = groups * pixels * table["batches"]
-    by_kernel = [_kernel(table, side, array) for side in ("height", "width")]
+    taps = np.where(is_split, table["kernel_height"] * table["kernel_width"], 1.0)
+    count = groups * pixels * taps * table["batches"]
+    kernel, reach = (
+        [np.where(is_split, 1.0, side(table, axis, array)) for axis in ("height", "width")]
+        for side in (_kernel, _reach)
+    )
     return Operations(
         count=count,
         height=np.where(unrolled, 1.0, table["height"]),
         width=np.where(unrolled, 1.0, table["width"]),
         channels=table["channels"] / groups,
         channels_in=table["channels_in"] / groups,
-        kernel_height=by_kernel[0],
-        kernel_width=by_kernel[1],
-        reach_height=(table["kernel_height"] - 1) * table["dilation_height"] + 1,
-        reach_width=(table["kernel_width"] - 1) * table["dilation_width"] + 1,
+        kernel_height=kernel[0],
+        kernel_width=kernel[1],
+        reach_height=reach[0],
+        reach_width=reach[1],
         stride_height=np.where(unrolled, 1.0, table["stride_height"]),
         stride_width=np.where(unrolled, 1.0, table["stride_width"]),
-        weights=table["weights"] / groups,
+        weights=table["weights"] / groups / taps,
         read=table["read"] / count,
         written=table["written"] / count,
     )
 
 
-def _is_unrolled(table: OperatorTable, array: ArithmeticArray | None) -> Array:
+def _has_large_stride(table: OperatorTable, array: ArithmeticArray | None) -> NDArray[np.bool_]:
     most = array.largest_stride if array and array.largest_stride else np.inf
     is_large = (table["stride_height"] > most) | (table["stride_width"] > most)
-    return np.asarray(is_large & np.isin(table["kind"], _SLIDING) & ~_is_padded(table))
+    return np.asarray(is_large & np.isin(table["kind"], _SLIDING))
 
 
-def _is_padded(table: OperatorTable) -> Array:
+def _is_padded(table: OperatorTable) -> NDArray[np.bool_]:
     """Tell where a window reaches beyond the image."""
     beyond = np.zeros(len(table), dtype=np.bool_)
     for side in ("height", "width"):
-        reach = (table[f"kernel_{side}"] - 1) * table[f"dilation_{side}"] + 1
-        wanted = (table[side] - 1) * table[f"stride_{side}"] + reach
+        wanted = (table[side] - 1) * table[f"stride_{side}"] + _reach(table, side, None)
         beyond |= wanted > table[f"{side}_in"]
     return beyond
+
+
+def _reach(table: OperatorTable, side: str, _: ArithmeticArray | None) -> Array:
+    """Return the side of what a kernel covers of the input."""
+    return np.asarray((table[f"kernel_{side}"] - 1) * table[f"dilation_{side}"] + 1)
 
 
 def _kernel(table: OperatorTable, side: str, array: ArithmeticArray | None) -> Array:

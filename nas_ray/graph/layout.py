@@ -99,7 +99,9 @@ def _wanted(graph: Graph, classes: "_Classes") -> dict[int, int]:
     votes: dict[int, Counter[int]] = {}
     for operator in graph.operators:
         wish = _wish(operator)
-        for index in (*operator.inputs, *operator.outputs) if wish is not None else ():
+        if wish is None:
+            continue
+        for index in (*operator.inputs, *operator.outputs):
             if len(graph.shape(index)) > 2:
                 votes.setdefault(classes.of(index), Counter())[wish] += 1
     return {own: max(sorted(found), key=found.__getitem__) for own, found in votes.items()}
@@ -131,7 +133,8 @@ class _Choice:
             for axes in candidates
             if axes < max(rank - 1, 1)
         }
-        return min(moves, key=moves.__getitem__)
+        least = min(moves.values())
+        return next(axes for axes, count in moves.items() if count == least)
 
     def _is_move(self, own: int, axes: int, operator: Operator) -> bool:
         ends = []

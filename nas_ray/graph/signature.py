@@ -4,8 +4,8 @@
 
 Input shapes first, then one operator after the other: kind, input tensors, output shapes and what
 differs from the default. `@0` behind a shape says that its channels are not where they usually are
-(`Tensor.channel_axes`): `1x196x192@0` are tokens. Tensors are numbered in the order they appear. Names are left out, so two
-subgraphs with the same work have the same signature wherever they stand, but for the last word: a
+(`Tensor.channel_axes`): `1x196x192@0` are tokens. Tensors are numbered in the order they appear.
+Names are left out, so two subgraphs with the same work have the same signature wherever they stand, but for the last word: a
 part of a network has `more before`, `more after` or both, because a device runs it a little
 otherwise than alone (weights on their way, the layout of a tensor).
 """
@@ -73,11 +73,13 @@ def _operator_text(graph: Graph, operator: Operator, number: dict[int, int]) -> 
             fields.append(f"{label}={pair[0]}x{pair[1]}")
     axes = ",".join(map(str, operator.axes))
     plain = (("g", operator.groups, 1), ("mode", operator.mode, ""), ("axes", axes, ""))
-    plain = (*plain, ("act", operator.activation, ""))
+    after = (("act", operator.activation, ""),)
     counts = (("b", operator.bias_elements, 0), ("w", operator.weight_elements, 0))
     macs = (("m", operator.macs, 0),)
     fields += [
-        f"{label}={value}" for label, value, usual in (*plain, *counts, *macs) if value != usual
+        f"{label}={value}"
+        for label, value, usual in (*plain, *after, *counts, *macs)
+        if value != usual
     ]
     return " ".join(fields)
 

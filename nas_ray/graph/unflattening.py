@@ -10,7 +10,7 @@ from nas_ray.graph.operators import Graph, Operator
 
 
 def unflattened(graph: Graph) -> Graph:
-    """Return `graph` with `reshape, linear, reshape` as a linear layer where the last axis stays."""
+    """Return `graph` with `reshape, linear, reshape` as one layer where the last axis stays."""
     maker = {i: operator for operator in graph.operators for i in operator.outputs}
     readers: dict[int, list[Operator]] = {}
     for operator in graph.operators:

@@ -46,9 +46,7 @@ def rescaled(graph: Graph, channels: Mapping[int, int], image: float = 1.0) -> G
             operators.append(_counted(operator, before[0], after))
     except _CannotRescaleError:
         return None
-    tensors = tuple(
-        replace(tensor, shape=shapes[n]) for n, tensor in enumerate(graph.tensors)
-    )
+    tensors = tuple(replace(tensor, shape=shapes[n]) for n, tensor in enumerate(graph.tensors))
     return replace(graph, tensors=tensors, operators=tuple(operators))
 
 

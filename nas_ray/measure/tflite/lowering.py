@@ -161,7 +161,7 @@ class Lowering:
         return result
 
     def reshaped(self, tensor: int, before: tuple[int, ...], after: tuple[int, ...]) -> int:
-        """Return `tensor` of shape `before` as one of shape `after`; itself where they are equal."""
+        """Return `tensor` of shape `before` as one of shape `after`; itself if they are equal."""
         if before == after:
             return tensor
         return self.emit("RESHAPE", [tensor, self.integers(after)], after, "ReshapeOptions")
@@ -179,9 +179,7 @@ class Lowering:
         inputs = [tensor, self.integers(order)]
         return self.emit("TRANSPOSE", inputs, after, "TransposeOptions")
 
-    def windowed(
-        self, operator: Operator, kernel: tuple[int, int]
-    ) -> tuple[int, Fields]:
+    def windowed(self, operator: Operator, kernel: tuple[int, int]) -> tuple[int, Fields]:
         """The (padded) input of a convolution or pooling, and its padding and stride options."""
         source, shape = self.index[operator.inputs[0]], self.shape(operator.inputs[0])
         before, after = shape[1:3], self.shape(operator.outputs[0])[1:3]

@@ -33,7 +33,7 @@ def concat(lowering: Lowering, operator: Operator) -> None:
             inputs.append(lowering.index[index])
             joined += part[axis]
     if joined < shape[axis]:
-        rest = tuple(shape[n] - joined if n == axis else size for n, size in enumerate(shape))
+        rest = tuple(size - joined if n == axis else size for n, size in enumerate(shape))
         inputs.insert(0, lowering.constant(rest))
     lowering.hosted(operator, "CONCATENATION", inputs, "ConcatenationOptions", {"Axis": axis})
 
@@ -68,11 +68,11 @@ def transpose(lowering: Lowering, operator: Operator) -> None:
     if operator.mode == "shuffle":
         lowering.index[operator.outputs[0]] = _shuffled(lowering, operator)
         return
-    if file_shape(before) != before.stored_shape and file_shape(after) != after.stored_shape:
-        if permutation_of(operator, 5) == (0, 2, 1, 3, 4) and len(before.shape) == 5:
-            shape = file_shape(after)
-            lowering.index[operator.outputs[0]] = lowering.transposed(source, shape, (0, 1, 3, 2))
-            return
+    is_grouped = len(before.shape) == 5 and before.channel_axes == after.channel_axes == 2
+    if is_grouped and not operator.axes:
+        shape = file_shape(after)
+        lowering.index[operator.outputs[0]] = lowering.transposed(source, shape, (0, 1, 3, 2))
+        return
     order = moved(before, after, permutation_of(operator, len(before.shape)))
     source = lowering.reshaped(source, file_shape(before), before.stored_shape)
     made = lowering.transposed(source, after.stored_shape, order)
