@@ -128,13 +128,9 @@ class _Choice:
         near = list(near)
         first = [self.chosen.get(self.classes.of(one.inputs[0]), usual) for one in near[:1]]
         candidates = dict.fromkeys((*(n for n in first if n < rank - 1), usual, *range(3)))
-        moves = {
-            axes: sum(self._is_move(own, axes, operator) for operator in near)
-            for axes in candidates
-            if axes < max(rank - 1, 1)
-        }
-        least = min(moves.values())
-        return next(axes for axes, count in moves.items() if count == least)
+        possible = [axes for axes in candidates if axes < max(rank - 1, 1)]
+        moves = [sum(self._is_move(own, axes, operator) for operator in near) for axes in possible]
+        return possible[moves.index(min(moves))]
 
     def _is_move(self, own: int, axes: int, operator: Operator) -> bool:
         ends = []

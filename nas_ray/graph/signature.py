@@ -5,9 +5,9 @@
 Input shapes first, then one operator after the other: kind, input tensors, output shapes and what
 differs from the default. `@0` behind a shape says that its channels are not where they usually are
 (`Tensor.channel_axes`): `1x196x192@0` are tokens. Tensors are numbered in the order they appear.
-Names are left out, so two subgraphs with the same work have the same signature wherever they stand, but for the last word: a
-part of a network has `more before`, `more after` or both, because a device runs it a little
-otherwise than alone (weights on their way, the layout of a tensor).
+Names are left out, so two subgraphs with the same work have the same signature wherever they stand,
+but for the last word: a part of a network has `more before`, `more after` or both, because a device
+runs it a little otherwise than alone (weights on their way, the layout of a tensor).
 """
 
 from math import prod
