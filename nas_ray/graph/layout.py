@@ -127,7 +127,9 @@ class _Choice:
         usual = USUAL_CHANNEL_AXES.get(rank, 0)
         near = list(near)
         first = [self.chosen.get(self.classes.of(one.inputs[0]), usual) for one in near[:1]]
-        candidates = dict.fromkeys((*(n for n in first if n < rank - 1), usual, *range(3)))
+        candidates: dict[int, None] = dict.fromkeys(
+            (*(n for n in first if n < rank - 1), usual, *range(3))
+        )
         possible = [axes for axes in candidates if axes < max(rank - 1, 1)]
         moves = [sum(self._is_move(own, axes, operator) for operator in near) for axes in possible]
         return possible[moves.index(min(moves))]
