@@ -245,6 +245,8 @@ def _row(key: str, answer: Answer) -> Row | str:
         return answer
     if answer.cpu_operators:
         return f"{answer.cpu_operators} operators run on the host processor"
+    if answer.latency_ms <= 0:
+        return "takes no time, which says nothing"
     return Row(
         signature=key,
         latency_ms=answer.latency_ms,
