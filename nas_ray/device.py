@@ -20,8 +20,9 @@ from torch import nn
 
 from nas_ray.errors import DeviceError, TraceError, nearest
 from nas_ray.estimate.building import Buildable, traced
-from nas_ray.estimate.cost import Cost, SubgraphCost
-from nas_ray.estimate.estimator import Estimator, SubgraphLatency
+from nas_ray.estimate.cost import CALIBRATED_SHARE, COST_COLUMNS, Cost, SubgraphCost
+from nas_ray.estimate.cost_warnings import cost_warnings
+from nas_ray.estimate.estimator import Estimator, NetworkLatency, SubgraphLatency
 from nas_ray.estimate.fitted import Accuracy, Fit, packed, unpacked
 from nas_ray.estimate.hardware import Hardware, read_hardware
 from nas_ray.estimate.learning import NotLearnedError
@@ -85,16 +86,18 @@ class Device:
         """Cost of a traced network."""
         parts = [(signature(part), part) for part in subgraphs(graph)]
         latencies = self._estimator.latencies(dict(parts))
-        latency_ms, upper_ms = self._estimator.network_ms([key for key, _ in parts], latencies)
+        found = self._estimator.network([key for key, _ in parts], latencies)
         rows = tuple(self._row(key, part, latencies[key]) for key, part in parts)
         return Cost(
-            latency_ms=latency_ms,
-            latency_ms_upper=upper_ms,
+            latency_ms=found.latency_ms,
+            latency_ms_upper=found.latency_ms_upper,
             peak_memory_bytes=peak_memory_bytes(graph, self.hardware),
             weight_bytes=weight_bytes(graph, self.hardware),
             macs=graph.macs,
+            outside_share=found.outside_share,
+            is_calibrated=found.outside_share <= CALIBRATED_SHARE,
             subgraphs=rows,
-            warnings=_warnings(graph, rows),
+            warnings=cost_warnings(rows, found.outside_share, graph.unknown),
         )
 
     def estimate_configs(
@@ -102,19 +105,19 @@ class Device:
     ) -> pd.DataFrame:
         """Costs of many configs of `space`, one row a config in their order.
 
-        Columns: latency_ms, latency_ms_upper, peak_memory_bytes, weight_bytes, macs. Networks are
-        built without data. Of many configs only some hundred are built, and the rest is looked up
-        in tables learned from those; `nas_ray.estimate.learning` says how sure that is. Where a
-        network is not a function of a few choices at each place, all are built.
+        Columns: latency_ms, latency_ms_upper, peak_memory_bytes, weight_bytes, macs and
+        outside_share, as in `Cost`. Networks are built without data. Of many configs only some
+        hundred are built, and the rest is looked up in tables learned from those;
+        `nas_ray.estimate.learning` says how sure that is. Where a network is not a function of a
+        few choices at each place, all are built.
         """
         listed = list(configs)
         if len(listed) >= _WORTH_LEARNING:
             with suppress(NotLearnedError):
                 found = look_up(space, listed, self.hardware, self._estimator)
-                return pd.DataFrame(found)
+                return pd.DataFrame(found, columns=list(COST_COLUMNS))
         rows = [row for few in _batches(listed) for row in self._built_rows(space, few)]
-        columns = ["latency_ms", "latency_ms_upper", "peak_memory_bytes", "weight_bytes", "macs"]
-        return pd.DataFrame(rows, columns=columns)
+        return pd.DataFrame(rows, columns=list(COST_COLUMNS))
 
     def _built_rows(
         self, space: Buildable, configs: Iterable[Mapping[str, Any]]
@@ -124,14 +127,16 @@ class Device:
         keyed = [[(signature(part), part) for part in subgraphs(graph)] for graph in graphs]
         latencies = self._estimator.latencies(dict(pair for parts in keyed for pair in parts))
         return [
-            (
-                *self._estimator.network_ms([key for key, _ in parts], latencies),
-                peak_memory_bytes(graph, self.hardware),
-                weight_bytes(graph, self.hardware),
-                graph.macs,
-            )
+            self._built_row(graph, self._estimator.network([key for key, _ in parts], latencies))
             for graph, parts in zip(graphs, keyed, strict=True)
         ]
+
+    def _built_row(self, graph: Graph, found: NetworkLatency) -> tuple[float, ...]:
+        return (
+            *(found.latency_ms, found.latency_ms_upper),
+            *(peak_memory_bytes(graph, self.hardware), weight_bytes(graph, self.hardware)),
+            *(graph.macs, found.outside_share),
+        )
 
     def _row(self, key: str, part: Graph, latency: SubgraphLatency) -> SubgraphCost:
         return SubgraphCost(
@@ -304,16 +309,3 @@ def _made_estimator(device: Device) -> Estimator:
 def _batches(configs: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
     for start in range(0, len(configs), _BATCH):
         yield configs[start : start + _BATCH]
-
-
-def _warnings(graph: Graph, rows: Iterable[SubgraphCost]) -> tuple[str, ...]:
-    outside = tuple(
-        f"subgraph {row.name!r} ({row.kind}) is unlike anything in the table: its "
-        f"{row.latency_ms:.4g} ms is a guess"
-        for row in rows
-        if row.outside
-    )
-    unknown = tuple(
-        f"operator {name} is not known: only its traffic counts" for name in graph.unknown
-    )
-    return outside + unknown

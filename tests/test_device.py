@@ -27,7 +27,10 @@ from nas_ray.measure.table import Row, append_rows, pack, read_table, table_path
 from search_spaces import classification
 
 SHIPPED = "ethos-u85-2048"
-COLUMNS = ["latency_ms", "latency_ms_upper", "peak_memory_bytes", "weight_bytes", "macs"]
+COLUMNS = [
+    *("latency_ms", "latency_ms_upper", "peak_memory_bytes", "weight_bytes", "macs"),
+    "outside_share",
+]
 
 
 @pytest.fixture(params=list_devices())
@@ -134,6 +137,9 @@ def test_a_network_is_the_sum_of_its_subgraphs(device, name):
     assert cost.macs == sum(row.macs for row in cost.subgraphs)
     assert cost.weight_bytes == sum(row.weight_bytes for row in cost.subgraphs)
     assert cost.peak_memory_bytes >= max(row.peak_memory_bytes for row in cost.subgraphs)
+    outside_ms = sum(row.latency_ms for row in cost.subgraphs if row.outside)
+    assert cost.outside_share == pytest.approx(outside_ms / cost.latency_ms)
+    assert cost.is_calibrated == (cost.outside_share <= 0.5)
     expected = [signature(part) for part in subgraphs(trace(model, x))]
     assert [row.signature for row in cost.subgraphs] == expected
     for row in cost.subgraphs:
@@ -244,7 +250,8 @@ def test_what_is_unlike_the_table_is_named_in_a_warning_and_bounded_wider(own_fo
     cost = device.estimate(nn.Sequential(nn.Conv2d(16, 16, 31)), torch.zeros(1, 16, 64, 64))
     assert [row.outside for row in cost.subgraphs] == [True]
     (warning,) = cost.warnings
-    assert warning.startswith("subgraph '0' (conv) is unlike anything in the table")
+    assert "is in 1 subgraph unlike anything in the table, '0' (conv): a guess" in warning
+    assert (cost.outside_share, cost.is_calibrated) == (1.0, False)
     table = operator_table([parse_signature(row.signature) for row in cost.subgraphs])
     inside = device._estimator.calibration.margin_ms(
         table, np.array([cost.latency_ms]), np.array([False])
@@ -335,7 +342,7 @@ def test_an_operator_that_is_not_known_is_named_in_a_warning(own_folder):
 
     with pytest.warns(UnknownOperatorWarning, match=r"aten\.cumsum"):
         cost = load_device(own_folder).estimate(Odd(), torch.zeros(1, 4, 8, 8))
-    assert "operator aten.cumsum is not known: only its traffic counts" in cost.warnings
+    assert "operator aten.cumsum is not known: only the traffic counts" in cost.warnings
 
 
 _ELSEWHERE = """

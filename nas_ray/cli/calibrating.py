@@ -30,7 +30,7 @@ _USELESS = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Estimates beside measurements; `width` is how far the 95 % bound lies above, relative."""
+    """Estimates beside measurements; `width` is how far the upper end lies above, relative."""
 
     mape: float
     within_10_percent: float
@@ -109,7 +109,7 @@ def _fit(estimated_ms: np.ndarray, measured_ms: np.ndarray, width: float) -> Fit
 
 
 def _show(folder: Path, level: str, fits: Mapping[str, Fit], count: int) -> None:
-    table = Table("", "MAPE", "within 10 %", "Spearman", "95 % bound above estimate")
+    table = Table("", "MAPE", "within 10 %", "Spearman", "upper end above estimate")
     table.title = f"{count} measured networks; correction: {level}"
     table.caption = "after: each network is estimated by a correction that was fitted without it"
     for when, fit in fits.items():

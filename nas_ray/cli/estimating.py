@@ -9,6 +9,7 @@ from rich.table import Table
 from nas_ray.cli.options import add_device, add_json, verb_parser
 from nas_ray.cli.terminal import console
 from nas_ray.device import load_device
+from nas_ray.estimate.cost import Cost, SubgraphCost
 
 ESTIMATE = "latency and memory of one network, subgraph by subgraph"
 MEASURE = "compile the real network: estimate and compiler side by side"
@@ -48,10 +49,31 @@ def run_estimate(options: Namespace) -> None:
 
     device = load_device(options.device)
     cost = device.estimate(*load_network(options.network, options.input))
-    table = Table(title=f"{options.network} on {device.name}", caption=device.hardware.numbers)
-    for name in ("subgraph", "operators", "in", "out", "latency_ms", "memory KiB"):
+    table = _subgraph_table(cost)
+    table.title, table.caption = f"{options.network} on {device.name}", device.hardware.numbers
+    bound = "95 % bound" if cost.is_calibrated else "a guess, its upper end"
+    output = console()
+    output.print(table)
+    output.print(
+        f"latency_ms {cost.latency_ms:.4f} ({bound} {cost.latency_ms_upper:.4f}), peak memory "
+        f"{cost.peak_memory_bytes / 1024:.1f} KiB, weights {cost.weight_bytes / 1024:.1f} KiB, "
+        f"{cost.macs / 1e6:.2f} M MACs",
+        highlight=False,
+    )
+    for warning in cost.warnings:
+        output.print(f"note: {warning}", markup=False, highlight=False, soft_wrap=True)
+    if options.json:
+        print(json.dumps(dataclasses.asdict(cost)))
+
+
+def _subgraph_table(cost: Cost) -> Table:
+    """A row a subgraph; what makes its latency a guess has a column where there is any."""
+    guesses = [_guess(row) for row in cost.subgraphs]
+    last = ("a guess",) if any(guesses) else ()
+    table = Table()
+    for name in ("subgraph", "operators", "in", "out", "latency_ms", "memory KiB", *last):
         table.add_column(name, overflow="fold")
-    for row in cost.subgraphs:
+    for row, guess in zip(cost.subgraphs, guesses, strict=True):
         table.add_row(
             row.name,
             row.kind,
@@ -59,19 +81,13 @@ def run_estimate(options: Namespace) -> None:
             "x".join(map(str, row.shape_out[1:])),
             f"{row.latency_ms:.4f}",
             f"{row.peak_memory_bytes / 1024:.1f}",
+            *((guess,) if last else ()),
         )
-    output = console()
-    output.print(table)
-    output.print(
-        f"latency_ms {cost.latency_ms:.4f} (95 % bound {cost.latency_ms_upper:.4f}), peak memory "
-        f"{cost.peak_memory_bytes / 1024:.1f} KiB, weights {cost.weight_bytes / 1024:.1f} KiB, "
-        f"{cost.macs / 1e6:.2f} M MACs",
-        highlight=False,
-    )
-    for warning in cost.warnings:
-        output.print(f"note: {warning}", markup=False, highlight=False)
-    if options.json:
-        print(json.dumps(dataclasses.asdict(cost)))
+    return table
+
+
+def _guess(row: SubgraphCost) -> str:
+    return "outside the table" if row.outside else ""
 
 
 def run_measure(options: Namespace) -> None:

@@ -2,6 +2,16 @@
 
 from dataclasses import dataclass
 
+#: Where more of a latency than this is outside the table, no bound on it is calibrated.
+CALIBRATED_SHARE = 0.5
+#: Of the columns of many configs those that say how far to trust the others.
+RELIABILITY = ("outside_share",)
+#: What is estimated of many configs, in this order; fields of `Cost`.
+COST_COLUMNS = (
+    *("latency_ms", "latency_ms_upper", "peak_memory_bytes", "weight_bytes", "macs"),
+    *RELIABILITY,
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SubgraphCost:
@@ -27,8 +37,13 @@ class SubgraphCost:
 class Cost:
     """A network on a device: the sum over `subgraphs`, memory over the whole network.
 
-    `latency_ms_upper` is the upper end of the calibrated 95 % bound. `weight_bytes` is before any
-    compression. `warnings` say why an estimate is less certain than the bound claims.
+    `outside_share`, 0 to 1, is the share of `latency_ms` in subgraphs that are unlike anything in
+    the measurement table. It says how far to trust the rest: nobody has measured how far off an
+    estimate is there. Where it is at most a half, the estimate `is_calibrated`: 95 % of networks
+    take no longer than `latency_ms_upper`. Where it is more, `latency_ms_upper` is a guess like
+    `latency_ms`: made in the same way, with three times the margin for each subgraph outside, but
+    for no known share of networks. `weight_bytes` is before any compression. `warnings` has a line
+    for each reason why the estimate is less certain than others.
     """
 
     latency_ms: float
@@ -36,5 +51,7 @@ class Cost:
     peak_memory_bytes: int
     weight_bytes: int
     macs: int
+    outside_share: float
+    is_calibrated: bool
     subgraphs: tuple[SubgraphCost, ...]
     warnings: tuple[str, ...] = ()

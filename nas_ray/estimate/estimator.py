@@ -34,6 +34,24 @@ class SubgraphLatency:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NetworkLatency:
+    """Estimate of a network: the fields of `Cost` that follow from its subgraphs' latencies."""
+
+    latency_ms: float
+    latency_ms_upper: float
+    outside_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkLatencies:
+    """Estimates of `N` networks: the fields of `NetworkLatency`, each `(N,)`."""
+
+    latency_ms: Array
+    latency_ms_upper: Array
+    outside_share: Array
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimator:
     """`correction` is there where whole networks were measured on the real thing."""
 
@@ -51,22 +69,26 @@ class Estimator:
         self._correct(new, parts)
         return {key: self.known[key] for key in parts}
 
-    def network_ms(
+    def network(
         self, keys: Sequence[str], latencies: Mapping[str, SubgraphLatency]
-    ) -> tuple[float, float]:
-        """Latency of the network that consists of subgraphs `keys`, and its upper bound."""
+    ) -> NetworkLatency:
+        """The network that consists of subgraphs `keys`."""
         number = {key: n for n, key in enumerate(dict.fromkeys(keys))}
         ids = np.array([[number[key] for key in keys]], dtype=np.int32)
-        latency_ms, upper_ms = self.networks_ms(ids, [latencies[key] for key in number])
-        return float(latency_ms[0]), float(upper_ms[0])
+        found = self.networks(ids, [latencies[key] for key in number])
+        return NetworkLatency(
+            latency_ms=float(found.latency_ms[0]),
+            latency_ms_upper=float(found.latency_ms_upper[0]),
+            outside_share=float(found.outside_share[0]),
+        )
 
-    def networks_ms(
+    def networks(
         self, ids: NDArray[np.int32], latencies: Sequence[SubgraphLatency]
-    ) -> tuple[Array, Array]:
-        """`network_ms` of many networks at once: latencies and upper bounds, both `(N,)`.
+    ) -> NetworkLatencies:
+        """`network` of many networks at once.
 
         A row of `ids` `(N, P)` has the places in `latencies` of a network's subgraphs, in any
-        order, and -1 where none is left. The numbers are those of `network_ms` to the last bit.
+        order, and -1 where none is left. The numbers are those of `network` to the last bit.
         """
         ordered = np.sort(ids, axis=1)
         times = _occurrences(ordered)
@@ -75,11 +97,19 @@ class Estimator:
         margin_ms = np.array([*(part.margin_ms for part in latencies), 0.0])
         shares_ms: Array = known_ms[ordered] * times
         total = ordered_sum(shares_ms)
+        is_outside = np.array([*(part.outside for part in latencies), False])
+        outside_ms = ordered_sum(shares_ms * is_outside[ordered])
         if self.correction is not None:
-            return total, total * self.correction.upper_factor
-        is_familiar = np.array([*(part.familiar for part in latencies), False])
-        familiar_ms = ordered_sum(shares_ms * is_familiar[ordered])
-        return total, self.calibration.upper_ms(total, margin_ms[ordered] * times, familiar_ms)
+            upper_ms = total * self.correction.upper_factor
+        else:
+            is_familiar = np.array([*(part.familiar for part in latencies), False])
+            familiar_ms = ordered_sum(shares_ms * is_familiar[ordered])
+            upper_ms = self.calibration.upper_ms(total, margin_ms[ordered] * times, familiar_ms)
+        return NetworkLatencies(
+            latency_ms=total,
+            latency_ms_upper=upper_ms,
+            outside_share=np.divide(outside_ms, total, out=np.zeros_like(total), where=total > 0),
+        )
 
     def _predict(self, keys: Sequence[str], parts: Mapping[str, Graph]) -> None:
         table = operator_table([parts[key] for key in keys])

@@ -48,6 +48,7 @@ def packed(fit: Fit, key: str) -> bytes:
         "free": model.free,
         "low": model.low,
         "high": model.high,
+        "labels": model.labels,
         **model.trees.arrays("trees_"),
         **calibration.difficulty.arrays("difficulty_"),
         **{f"calibration_{name}": getattr(calibration, name) for name in _FACTORS},
@@ -93,6 +94,7 @@ def _from_arrays(arrays: dict[str, NDArray[Any]], hardware: Hardware) -> Fit:
             free=arrays["free"],
             low=arrays["low"],
             high=arrays["high"],
+            labels=arrays["labels"],
         ),
         calibration=Calibration(
             difficulty=from_arrays(arrays, "difficulty_"),

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from nas_ray.estimate.effort import Effort, effort
 from nas_ray.estimate.features import features
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable
+from nas_ray.estimate.operator_table import KINDS, LABELS, RANGED, Array, OperatorTable
 from nas_ray.estimate.roofline import Roofline
 from nas_ray.estimate.trees import Trees
 
 #: A property may lie this factor outside the table's range before an estimate is a guess.
 _SLACK = 1.1
-_BOUNDED = ("height", "width", "channels_in", "channels", "window", "macs", "weights")
 _DEPTHWISE = KINDS.index("depthwise")
 
 
@@ -30,8 +29,9 @@ class LatencyModel:
     """A fitted regression.
 
     `free` `(K, K + 1)` says which kinds take no time of their own after another (the first column
-    is the beginning of a graph); `low` and `high` `(K, B + 1)` is what the table covers, in
-    logarithms: nothing for a kind it does not have.
+    is the beginning of a graph); `low` and `high` `(K, B)` is what the table covers, in
+    logarithms: nothing for a kind it does not have. `labels` `(L,)` are the sorted numbers of what
+    it has of variants and activations.
     """
 
     hardware: Hardware
@@ -40,6 +40,7 @@ class LatencyModel:
     free: NDArray[np.bool_]
     low: Array
     high: Array
+    labels: Array
 
     def graphs_ms(self, table: OperatorTable) -> tuple[Array, NDArray[np.bool_]]:
         """Latency of each graph, and whether it lies outside what was measured; both `(G,)`."""
@@ -57,10 +58,11 @@ class LatencyModel:
 
     def _is_outside(self, table: OperatorTable) -> NDArray[np.bool_]:
         kind = table.kind
-        values = bounded(table)
+        values = ranged(table)
         slack = np.log(_SLACK)
         within = (values >= self.low[kind] - slack) & (values <= self.high[kind] + slack)
-        return np.asarray(~within.all(axis=1))
+        known = np.isin(label_numbers(table), self.labels)
+        return np.asarray(~(within.all(axis=1) & known))
 
 
 def work_of(table: OperatorTable, hardware: Hardware) -> Effort:
@@ -75,8 +77,7 @@ def inputs(
     kind = table.kind
     bounds_ms = roofline.bounds_ms(work, kind)
     guess_ms = roofline.latency_ms(work, kind, bounds_ms)
-    factor = hardware.parallelism_factor
-    return features(table, work, bounds_ms, guess_ms, factor), guess_ms
+    return features(table, work, bounds_ms, guess_ms, hardware), guess_ms
 
 
 def is_free(table: OperatorTable, free: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -84,7 +85,20 @@ def is_free(table: OperatorTable, free: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(free[table.kind, table.previous_kind])
 
 
-def bounded(table: OperatorTable) -> Array:
-    """`(O, B + 1)`: properties in logarithms; the last one is groups, but of depthwise ones."""
-    groups = np.where(table["kind"] == _DEPTHWISE, 1.0, table["groups"])
-    return np.column_stack([np.log1p(table[name]) for name in _BOUNDED] + [np.log(groups)])
+def ranged(table: OperatorTable) -> Array:
+    """Return the properties that have a range, in logarithms, `(O, B)`.
+
+    Groups of a depthwise convolution are its channels, and no property of their own.
+    """
+    is_depthwise = table["kind"] == _DEPTHWISE
+    columns = {name: table[name] for name in RANGED}
+    columns["groups"] = np.where(is_depthwise, 1.0, table["groups"])
+    return np.column_stack([np.log1p(columns[name]) for name in RANGED])
+
+
+def label_numbers(table: OperatorTable) -> Array:
+    """Return one number `(O,)` for the combination of what has names and no order."""
+    number = np.zeros(len(table))
+    for name in LABELS:
+        number = number * 100 + table[name]
+    return number

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from nas_ray.estimate.boosting import fit_trees
 from nas_ray.estimate.effort import Effort
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.latency import LatencyModel, bounded, inputs, is_free, work_of
+from nas_ray.estimate.latency import (
+    LatencyModel,
+    inputs,
+    is_free,
+    label_numbers,
+    ranged,
+    work_of,
+)
 from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable
 from nas_ray.estimate.roofline import Roofline
 from nas_ray.estimate.roofs import fit_roofline
@@ -42,9 +49,16 @@ def fit_latency(found: Samples, hardware: Hardware, rows: NDArray[np.bool_]) -> 
         scale = found.latency_ms / np.maximum(found.row_total(predicted), 1e-12)
         operators_ms = np.where(is_guess, predicted * scale[found.operator_row], operators_ms)
         roofline, trees = _fit(table, work, hardware, operators_ms, used)
-    low, high = _ranges(table, rows[found.operator_row])
+    within = rows[found.operator_row]
+    low, high = _ranges(table, within)
     return LatencyModel(
-        hardware=hardware, roofline=roofline, trees=trees, free=free, low=low, high=high
+        hardware=hardware,
+        roofline=roofline,
+        trees=trees,
+        free=free,
+        low=low,
+        high=high,
+        labels=np.unique(label_numbers(table)[within]),
     )
 
 
@@ -90,7 +104,7 @@ def _free(table: OperatorTable, operators_ms: Array, used: NDArray[np.bool_]) ->
 
 
 def _ranges(table: OperatorTable, used: NDArray[np.bool_]) -> tuple[Array, Array]:
-    values, kind = bounded(table)[used], table.kind[used]
+    values, kind = ranged(table)[used], table.kind[used]
     low = np.full((len(KINDS), values.shape[1]), np.inf)
     high = np.full((len(KINDS), values.shape[1]), -np.inf)
     np.minimum.at(low, kind, values)

@@ -14,9 +14,9 @@ from typing import Any
 
 from nas_ray.errors import MeasureError, nearest
 from nas_ray.graph import Graph
-from nas_ray.measure.flatbuffer import missing_compiler
 from nas_ray.measure.measurement import Measurement
 from nas_ray.measure.tflite import to_tflite
+from nas_ray.measure.tflite.flatbuffer import missing_compiler
 
 #: Accelerator to (compiler's architecture, MACs per cycle and core, cores, address bits).
 ACCELERATORS = {

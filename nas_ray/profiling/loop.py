@@ -21,6 +21,7 @@ from nas_ray.measure.table import Row, append_rows, pack, read_table, unpack
 from nas_ray.measure.workers import Answer, MeasureMany, local_workers
 from nas_ray.profiling import notes
 from nas_ray.profiling.adaptive import around_the_worst
+from nas_ray.profiling.balancing import Balance
 from nas_ray.profiling.regression import held_out_errors
 from nas_ray.profiling.starting import Networks, starting_samples
 from nas_ray.record import alone_in
@@ -124,7 +125,8 @@ class _Profile:
         self._failed = notes.read_failures(folder)
         #: Failures since the last success: recorded once another success shows whose fault it is.
         self._pending: dict[str, str] = {}
-        self._fresh = (key for key in starting_samples(seed, factor, networks) if self._new(key))
+        fresh = (key for key in starting_samples(seed, factor, networks) if self._new(key))
+        self._fresh = Balance(self._rows, np.random.default_rng([seed, 5])).welcome(fresh)
         self._mape: float | None = None
         self._deadline = time.monotonic() + (budget.time_s or float("inf"))
 

@@ -10,6 +10,7 @@ _UNITS = {
     "bytes": ("KiB", 1 / 1024),
     "mj": ("mJ", 1.0),
     "hz": ("MHz", 1e-6),
+    "share": ("%", 100.0),
 }
 _NOTHING = "–"
 

@@ -1,16 +1,10 @@
-"""The kinds of subgraphs that are sampled, and how often each.
-
-Each is a function that draws its sizes and makes one small module with the shape of its input.
-"""
-
-from collections.abc import Callable
+"""Blocks of mobile and residual networks: inverted bottlenecks above all."""
 
 from torch import nn
 
 from nas_ray.measure import blocks
+from nas_ray.measure.families.sample import Sample
 from nas_ray.measure.sizes import Sizes
-
-Sample = tuple[nn.Module, tuple[int, ...]]
 
 
 def _wide(sizes: Sizes, *, fused: bool) -> Sample:
@@ -28,15 +22,18 @@ def _wide(sizes: Sizes, *, fused: bool) -> Sample:
     return block, (1, channels, side, side)
 
 
-def _wide_plain(sizes: Sizes) -> Sample:
+def wide_plain(sizes: Sizes) -> Sample:
+    """An inverted bottleneck of any sizes."""
     return _wide(sizes, fused=False)
 
 
-def _wide_fused(sizes: Sizes) -> Sample:
+def wide_fused(sizes: Sizes) -> Sample:
+    """A fused inverted bottleneck of any sizes."""
     return _wide(sizes, fused=True)
 
 
-def _inverted_bottleneck(sizes: Sizes, *, fused: bool = False, gate: bool = False) -> Sample:
+def inverted_bottleneck(sizes: Sizes, *, fused: bool = False, gate: bool = False) -> Sample:
+    """An inverted bottleneck with sizes and activations as networks have them."""
     height, width = sizes.image()
     channels, stride = sizes.channels(), sizes.pick(1, 2, p=(0.7, 0.3))
     block = blocks.inverted_bottleneck(
@@ -53,15 +50,18 @@ def _inverted_bottleneck(sizes: Sizes, *, fused: bool = False, gate: bool = Fals
     return block, (1, channels, height, width)
 
 
-def _fused(sizes: Sizes) -> Sample:
-    return _inverted_bottleneck(sizes, fused=True)
+def fused(sizes: Sizes) -> Sample:
+    """The same with its expansion fused into one convolution."""
+    return inverted_bottleneck(sizes, fused=True)
 
 
-def _gated(sizes: Sizes) -> Sample:
-    return _inverted_bottleneck(sizes, gate=True)
+def gated(sizes: Sizes) -> Sample:
+    """The same with squeeze-and-excitation."""
+    return inverted_bottleneck(sizes, gate=True)
 
 
-def _separable(sizes: Sizes) -> Sample:
+def separable(sizes: Sizes) -> Sample:
+    """A depthwise convolution and a 1x1 convolution."""
     height, width = sizes.image()
     channels, stride = sizes.channels(high=512), sizes.pick(1, 2)
     block = blocks.separable(
@@ -75,7 +75,8 @@ def _separable(sizes: Sizes) -> Sample:
     return block, (1, channels, height, width)
 
 
-def _stem(sizes: Sizes) -> Sample:
+def stem(sizes: Sizes) -> Sample:
+    """The first convolution of a network."""
     side = sizes.log_uniform(16, 112 if sizes.chance(0.7) else 224)
     channels = sizes.pick(1, 2, 3, 4, p=(0.35, 0.05, 0.55, 0.05))
     block = blocks.convolution(
@@ -88,7 +89,8 @@ def _stem(sizes: Sizes) -> Sample:
     return block, (1, channels, side, side)
 
 
-def _convolution(sizes: Sizes) -> Sample:
+def convolution(sizes: Sizes) -> Sample:
+    """One convolution of all channels."""
     height, width = sizes.image()
     channels, stride = sizes.channels(), sizes.pick(1, 2, p=(0.75, 0.25))
     block = blocks.convolution(
@@ -101,7 +103,7 @@ def _convolution(sizes: Sizes) -> Sample:
     return block, (1, channels, height, width)
 
 
-def _grouped(sizes: Sizes) -> Sample:
+def grouped(sizes: Sizes) -> Sample:
     """Groups of several channels (Xie et al., 2017)."""
     height, width = sizes.image()
     groups, each = sizes.pick(2, 4, 8), sizes.pick(4, 8, 16, 32)
@@ -112,7 +114,7 @@ def _grouped(sizes: Sizes) -> Sample:
     return block, (1, channels, height, width)
 
 
-def _residual_pair(sizes: Sizes) -> Sample:
+def residual_pair(sizes: Sizes) -> Sample:
     """Blocks of residual networks: their channels are 64-512, or 64-2048 around a bottleneck."""
     side, stride = sizes.log_uniform(4, 56), sizes.pick(1, 2, p=(0.7, 0.3))
     if sizes.chance(0.6):
@@ -126,14 +128,16 @@ def _residual_pair(sizes: Sizes) -> Sample:
     return block, (1, channels, side, side)
 
 
-def _fire(sizes: Sizes) -> Sample:
+def fire(sizes: Sizes) -> Sample:
+    """A squeeze and two expansions side by side."""
     height, width = sizes.image()
     channels, squeezed = sizes.channels(16, 512), sizes.channels(8, 96)
     block = blocks.Fire(channels, squeezed, sizes.channels(32, 256))
     return block, (1, channels, height, width)
 
 
-def _shuffled(sizes: Sizes) -> Sample:
+def shuffled(sizes: Sizes) -> Sample:
+    """Half of the channels convolved, both halves interleaved."""
     height, width = sizes.image()
     channels, stride = 2 * sizes.channels(8, 256), sizes.pick(1, 2, p=(0.75, 0.25))
     after = channels if stride == 1 else 2 * (sizes.channels_after(channels, stride) // 2)
@@ -142,38 +146,42 @@ def _shuffled(sizes: Sizes) -> Sample:
     return block, (1, channels, height, width)
 
 
-def _dense(sizes: Sizes) -> Sample:
+def dense(sizes: Sizes) -> Sample:
+    """One to three layers that each read everything before them."""
     height, width = sizes.image()
     channels, growth = sizes.channels(16, 512), sizes.pick(8, 12, 16, 24, 32)
     return blocks.Dense(channels, sizes.pick(1, 2, 3), growth), (1, channels, height, width)
 
 
-def _hourglass(sizes: Sizes) -> Sample:
+def hourglass(sizes: Sizes) -> Sample:
     """Down, up and a skip beside it: the innermost step of a segmentation network."""
     side, channels = 2 * sizes.log_uniform(2, 56), sizes.channels(8, 128)
     block = blocks.Hourglass(channels, sizes.channels(8, 160), sizes.activation())
     return block, (1, channels, side, side)
 
 
-def _upsampling(sizes: Sizes) -> Sample:
+def upsampling(sizes: Sizes) -> Sample:
+    """Twice the image, bilinear."""
     height, width = sizes.image()
     return blocks.upsampling(), (1, sizes.channels(), max(1, height // 2), max(1, width // 2))
 
 
-def _pooling(sizes: Sizes) -> Sample:
+def pooling(sizes: Sizes) -> Sample:
+    """Half the image."""
     height, width = sizes.image()
     kernel = sizes.pick(2, 3)
     pool = nn.MaxPool2d if sizes.chance(0.5) else nn.AvgPool2d
     return pool(kernel, stride=2, padding=kernel // 2), (1, sizes.channels(), height, width)
 
 
-def _head(sizes: Sizes) -> Sample:
+def head(sizes: Sizes) -> Sample:
+    """Mean over the image and a linear layer."""
     side, channels = sizes.log_uniform(1, 14), sizes.channels(16, 2048)
     classes = sizes.pick(2, 10, 10, 20, 35, 100, 1000)
     return blocks.head(channels, classes), (1, channels, side, side)
 
 
-def _widening(sizes: Sizes) -> Sample:
+def widening(sizes: Sizes) -> Sample:
     """The 1x1 convolution in front of a head."""
     side, channels = sizes.log_uniform(2, 14), sizes.channels(16, 480)
     after = sizes.channels(64, 1280)
@@ -181,7 +189,7 @@ def _widening(sizes: Sizes) -> Sample:
     return block, (1, channels, side, side)
 
 
-def _signal(sizes: Sizes) -> Sample:
+def signal(sizes: Sizes) -> Sample:
     """A separable convolution over time, as speech networks have."""
     channels, stride = sizes.channels(), sizes.pick(1, 2)
     block = blocks.signal(
@@ -192,27 +200,3 @@ def _signal(sizes: Sizes) -> Sample:
         activation=sizes.activation(),
     )
     return block, (1, channels, sizes.log_uniform(16, 256))
-
-
-#: How often each kind is drawn. Plain and fused blocks of any size at all are 60 %.
-FAMILIES: dict[Callable[[Sizes], Sample], float] = {
-    _wide_plain: 0.3,
-    _wide_fused: 0.3,
-    _inverted_bottleneck: 0.08,
-    _fused: 0.06,
-    _stem: 0.035,
-    _gated: 0.025,
-    _separable: 0.03,
-    _convolution: 0.03,
-    _residual_pair: 0.03,
-    _head: 0.02,
-    _widening: 0.02,
-    _pooling: 0.01,
-    _signal: 0.015,
-    _fire: 0.01,
-    _grouped: 0.01,
-    _shuffled: 0.01,
-    _dense: 0.005,
-    _hourglass: 0.005,
-    _upsampling: 0.005,
-}
