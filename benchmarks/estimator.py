@@ -97,7 +97,7 @@ def main() -> None:
     """Print tables, and with --json one JSON object."""
     options = _options()
     torch.set_num_threads(1)
-    console = Console(width=140)
+    console = Console(width=150)
     try:
         version = compiler_version()
     except MeasureError as error:

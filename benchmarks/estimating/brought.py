@@ -20,7 +20,7 @@ from nas_ray.errors import TraceError
 from nas_ray.graph import signature, trace
 
 SIDES = (96, 224)
-#: What a network is to be judged with, and names in timm.
+#: Names in timm, in the groups that they are judged in.
 _FAMILIES = {
     "mobile": (
         *("mobilenetv3_small_100", "mobilenetv3_large_100", "mobilenetv4_conv_small"),
@@ -30,27 +30,14 @@ _FAMILIES = {
     ),
     "convolutional": (
         *("regnetx_004", "regnety_004", "resnet18", "resnet26", "dla34", "dla46_c"),
-        *(
-            "hrnet_w18_small",
-            "selecsls42b",
-            "repvgg_a0",
-            "repvgg_a0 fused",
-            "starnet_s1",
-            "fasternet_t0",
-        ),
-        *(
-            "convnext_atto",
-            "convnext_femto",
-            "inception_next_atto",
-            "resnext26ts",
-            "ese_vovnet19b_dw",
-        ),
+        *("hrnet_w18_small", "selecsls42b", "repvgg_a0", "repvgg_a0 fused", "starnet_s1"),
+        *("fasternet_t0", "convnext_atto", "convnext_femto", "inception_next_atto"),
+        *("resnext26ts", "ese_vovnet19b_dw"),
     ),
     "attention": (
         *("edgenext_xx_small", "mobilevit_xxs", "mobilevitv2_050", "efficientformer_l1"),
-        "efficientformerv2_s0",
-        *("vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "maxvit_pico_rw_256"),
-        *("efficientvit_b0", "poolformerv2_s12", "mixer_s32_224"),
+        *("efficientformerv2_s0", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"),
+        *("maxvit_pico_rw_256", "efficientvit_b0", "poolformerv2_s12", "mixer_s32_224"),
     ),
 }
 #: These have to be built for a size of the image.
@@ -153,7 +140,9 @@ def _case(package: Any, name: str, side: int, family: str) -> Case:
         with torch.device("meta"):
             network = _built(package, name, side)
             graph = trace(network, torch.empty(1, 3, side, side))
-    return Case(name=f"{name} at {side}", graph=graph, key=signature(graph), kind=family)
+    return Case(
+        name=f"{name} at {side}", graph=graph, key=signature(graph), kind=f"{family}, {side}"
+    )
 
 
 def _built(package: Any, name: str, side: int) -> nn.Module:

@@ -81,9 +81,10 @@ def beside(case: Case, cost: Cost, truth: Truth) -> Judged:
 
 def outside_share(cost: Cost) -> float:
     """Share of latency in subgraphs that the table has nothing like."""
+    if hasattr(cost, "outside_share"):
+        return float(cost.outside_share)
     outside_ms = sum(row.latency_ms for row in cost.subgraphs if row.outside)
-    share: float = getattr(cost, "outside_share", outside_ms / cost.latency_ms)
-    return share
+    return outside_ms / cost.latency_ms if cost.latency_ms else 0.0
 
 
 def host_operators(cost: Cost) -> int:

@@ -20,6 +20,7 @@ _COLUMNS = (
     ("flag-\nged", "flagged", "{}"),
     ("com-\npared", "n", "{}"),
     ("MAPE", "mape", "{:.1%}"),
+    ("median", "median", "{:.1%}"),
     ("in\n10 %", "within_10_percent", "{:.0%}"),
     ("no\nflag", "unflagged", "{}"),
     ("their\nMAPE", "unflagged_mape", "{:.1%}"),
@@ -90,7 +91,8 @@ def print_unanswered(console: Console, found: Sequence[Judged]) -> None:
         if reason := one.truth.unwritten or one.truth.refused:
             # Without the operator's name, which is another one in each network.
             plain = re.sub(r"^operator '[^']*' of kind", "an operator of kind", reason)
-            reasons.setdefault(" ".join(plain.split()), []).append(one.name)
+            name = one.name if one.is_flagged else f"{one.name} (no flag)"
+            reasons.setdefault(" ".join(plain.split()), []).append(name)
     for reason, names in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
         text = f"no answer for {len(names)}: {reason}: {'; '.join(names)}"
         console.print(text, highlight=False, soft_wrap=True)
