@@ -25,6 +25,7 @@ from nas_ray.estimate.cost_warnings import cost_warnings
 from nas_ray.estimate.estimator import Estimator, NetworkLatency, SubgraphLatency
 from nas_ray.estimate.fitted import Accuracy, Fit, packed, unpacked
 from nas_ray.estimate.hardware import Hardware, read_hardware
+from nas_ray.estimate.host_rules import host_operators
 from nas_ray.estimate.learning import NotLearnedError
 from nas_ray.estimate.lookup import look_up
 from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
@@ -88,6 +89,7 @@ class Device:
         latencies = self._estimator.latencies(dict(parts))
         found = self._estimator.network([key for key, _ in parts], latencies)
         rows = tuple(self._row(key, part, latencies[key]) for key, part in parts)
+        host = host_operators(graph, self.hardware.host) if found.host_operators else ()
         return Cost(
             latency_ms=found.latency_ms,
             latency_ms_upper=found.latency_ms_upper,
@@ -95,9 +97,10 @@ class Device:
             weight_bytes=weight_bytes(graph, self.hardware),
             macs=graph.macs,
             outside_share=found.outside_share,
+            host_operators=found.host_operators,
             is_calibrated=found.outside_share <= CALIBRATED_SHARE,
             subgraphs=rows,
-            warnings=cost_warnings(rows, found.outside_share, graph.unknown),
+            warnings=cost_warnings(rows, found.outside_share, graph.unknown, host),
         )
 
     def estimate_configs(
@@ -105,8 +108,8 @@ class Device:
     ) -> pd.DataFrame:
         """Costs of many configs of `space`, one row a config in their order.
 
-        Columns: latency_ms, latency_ms_upper, peak_memory_bytes, weight_bytes, macs and
-        outside_share, as in `Cost`. Networks are built without data. Of many configs only some
+        Columns: latency_ms, latency_ms_upper, peak_memory_bytes, weight_bytes, macs, outside_share
+        and host_operators, as in `Cost`. Networks are built without data. Of many configs only some
         hundred are built, and the rest is looked up in tables learned from those;
         `nas_ray.estimate.learning` says how sure that is. Where a network is not a function of a
         few choices at each place, all are built.
@@ -135,10 +138,11 @@ class Device:
         return (
             *(found.latency_ms, found.latency_ms_upper),
             *(peak_memory_bytes(graph, self.hardware), weight_bytes(graph, self.hardware)),
-            *(graph.macs, found.outside_share),
+            *(graph.macs, found.outside_share, found.host_operators),
         )
 
     def _row(self, key: str, part: Graph, latency: SubgraphLatency) -> SubgraphCost:
+        host = host_operators(part, self.hardware.host) if latency.host_operators else ()
         return SubgraphCost(
             name=part.name,
             kind="+".join(operator.kind for operator in part.operators),
@@ -150,6 +154,7 @@ class Device:
             weight_bytes=weight_bytes(part, self.hardware),
             macs=part.macs,
             outside=latency.outside,
+            host_operators=tuple(operator.name for operator in host),
         )
 
     @property

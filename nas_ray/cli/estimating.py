@@ -10,6 +10,7 @@ from nas_ray.cli.options import add_device, add_json, verb_parser
 from nas_ray.cli.terminal import console
 from nas_ray.device import load_device
 from nas_ray.estimate.cost import Cost, SubgraphCost
+from nas_ray.estimate.cost_warnings import listed
 
 ESTIMATE = "latency and memory of one network, subgraph by subgraph"
 MEASURE = "compile the real network: estimate and compiler side by side"
@@ -87,6 +88,8 @@ def _subgraph_table(cost: Cost) -> Table:
 
 
 def _guess(row: SubgraphCost) -> str:
+    if row.host_operators:
+        return f"on the host: {listed(row.host_operators)}"
     return "outside the table" if row.outside else ""
 
 

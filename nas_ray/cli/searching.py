@@ -54,7 +54,8 @@ def search_parser() -> ArgumentParser:
         type=str,
         action="append",
         help="a bound such as 'latency_ms<=0.2', 'peak_memory_bytes<=200000' or "
-        "'outside_share<=0.1' (the share of the latency that is a guess); may be repeated",
+        "'outside_share<=0.1' (the share of the latency that is a guess), 'host_operators<=0' "
+        "(operators that the accelerator cannot run); may be repeated",
     )
     parser.add_argument(
         "--storage",

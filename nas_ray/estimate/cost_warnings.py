@@ -3,16 +3,23 @@
 from collections.abc import Sequence
 
 from nas_ray.estimate.cost import CALIBRATED_SHARE, SubgraphCost
+from nas_ray.estimate.host_rules import HostOperator
 
 #: Names that a line lists before it says how many more there are.
 _NAMED = 3
 
 
 def cost_warnings(
-    rows: Sequence[SubgraphCost], outside_share: float, unknown: Sequence[str]
+    rows: Sequence[SubgraphCost],
+    outside_share: float,
+    unknown: Sequence[str],
+    host: Sequence[HostOperator],
 ) -> tuple[str, ...]:
-    """The lines for a network of `rows` with operators `unknown` to the vocabulary."""
-    return (*_outside(rows, outside_share), *_unknown(unknown))
+    """Return the lines for a network of `rows`.
+
+    Some of its operators may be `unknown` to the vocabulary, and some are on the `host`.
+    """
+    return (*_outside(rows, outside_share), *_host(host), *_unknown(unknown))
 
 
 def _outside(rows: Sequence[SubgraphCost], share: float) -> list[str]:
@@ -31,6 +38,14 @@ def _outside(rows: Sequence[SubgraphCost], share: float) -> list[str]:
     bound = ", and so is the upper end" if share > CALIBRATED_SHARE else ""
     part = f"{share_text(share)} of the latency ({found_ms:.2g} of {total_ms:.2g} ms)"
     return [f"{part} is in {places}: a guess{bound}"]
+
+
+def _host(operators: Sequence[HostOperator]) -> list[str]:
+    if not operators:
+        return []
+    subject = "1 operator runs" if len(operators) == 1 else f"{len(operators)} operators run"
+    named = [f"{one.name!r} ({one.kind}: {one.reason})" for one in operators]
+    return [f"{subject} on the host processor, for a time that is a guess: {listed(named)}"]
 
 
 def _unknown(names: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray.estimate.familiar import is_among
+from nas_ray.estimate.host_rules import host_operators
 from nas_ray.estimate.interval import Calibration, ordered_sum
 from nas_ray.estimate.latency import LatencyModel
 from nas_ray.estimate.operator_table import Array, operator_table
@@ -24,13 +25,15 @@ _MEMORY_LIMIT = 200_000
 class SubgraphLatency:
     """Estimate of one subgraph and how far above it the truth may lie.
 
-    `outside` is unlike anything in the table, `familiar` a part of networks in the table.
+    `outside` is unlike anything in the table, `familiar` a part of networks in the table. A
+    subgraph with `host_operators` is outside too.
     """
 
     latency_ms: float
     margin_ms: float
     outside: bool
     familiar: bool
+    host_operators: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,7 @@ class NetworkLatency:
     latency_ms: float
     latency_ms_upper: float
     outside_share: float
+    host_operators: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,7 @@ class NetworkLatencies:
     latency_ms: Array
     latency_ms_upper: Array
     outside_share: Array
+    host_operators: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +85,7 @@ class Estimator:
             latency_ms=float(found.latency_ms[0]),
             latency_ms_upper=float(found.latency_ms_upper[0]),
             outside_share=float(found.outside_share[0]),
+            host_operators=int(found.host_operators[0]),
         )
 
     def networks(
@@ -99,6 +105,7 @@ class Estimator:
         total = ordered_sum(shares_ms)
         is_outside = np.array([*(part.outside for part in latencies), False])
         outside_ms = ordered_sum(shares_ms * is_outside[ordered])
+        on_host = np.array([*(part.host_operators for part in latencies), 0], dtype=np.int64)
         if self.correction is not None:
             upper_ms = total * self.correction.upper_factor
         else:
@@ -109,11 +116,15 @@ class Estimator:
             latency_ms=total,
             latency_ms_upper=upper_ms,
             outside_share=np.divide(outside_ms, total, out=np.zeros_like(total), where=total > 0),
+            host_operators=on_host[ids].sum(axis=1),
         )
 
     def _predict(self, keys: Sequence[str], parts: Mapping[str, Graph]) -> None:
         table = operator_table([parts[key] for key in keys])
         latency_ms, outside = self.model.graphs_ms(table)
+        rules = self.model.hardware.host
+        on_host = [len(host_operators(parts[key], rules)) for key in keys]
+        outside |= np.array(on_host, dtype=np.int64) > 0
         margins_ms = self.calibration.margin_ms(table, latency_ms, outside)
         for n, key in enumerate(keys):
             self.known[key] = SubgraphLatency(
@@ -121,6 +132,7 @@ class Estimator:
                 margin_ms=float(margins_ms[n]),
                 outside=bool(outside[n]),
                 familiar=is_among(key, self.calibration.familiar),
+                host_operators=on_host[n],
             )
 
     def _correct(self, keys: Sequence[str], parts: Mapping[str, Graph]) -> None:

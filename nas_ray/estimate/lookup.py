@@ -116,6 +116,7 @@ def _costs(
         "weight_bytes": weight[composition.ids].sum(axis=1),
         "macs": macs[composition.ids].sum(axis=1),
         "outside_share": found.outside_share,
+        "host_operators": found.host_operators,
     }
 
 

@@ -9,15 +9,16 @@ from nas_ray.record import Record
 from nas_ray.report.tables import baseline_row, front_table, trials_table
 
 #: A network with more than this has estimates that are in good part a guess.
-_MOST = {"outside_share": 0.1}
+_MOST = {"outside_share": 0.1, "host_operators": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Doubtful:
     """How many networks have estimates that are in good part guesses.
 
-    These have more than 10 % of their latency outside the table of the device. `trained` counts
-    all trials, `front` those on the front; a record that does not say counts none.
+    These have more than 10 % of their latency outside the table of the device, or operators that
+    the host processor runs. `trained` counts all trials, `front` those on the front; a record that
+    does not say counts none.
     """
 
     trained: int
@@ -35,7 +36,8 @@ def doubtful_text(found: Doubtful, *, trained: int, front: int) -> str:
         return ""
     return (
         f"latency in good part a guess: {found.trained} of {trained} trained networks, "
-        f"{found.front} of {front} on the front (more than 10 % of it outside the table)"
+        f"{found.front} of {front} on the front (more than 10 % of it outside the table, "
+        "or operators on the host processor)"
     )
 
 
