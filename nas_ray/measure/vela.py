@@ -123,7 +123,8 @@ def vela(graph: Graph, settings: Mapping[str, Any]) -> Measurement:
     if version != compiler_version():
         raise MeasureError(
             f"device.toml asks for ethos-u-vela {version}, but {compiler_version()} is installed. "
-            f"pip install ethos-u-vela=={version}, or profile the device anew with this version."
+            f"pip install ethos-u-vela=={version}, or set this version in device.toml and measure "
+            "anew with `nas-ray profile DEVICE --anew`."
         )
     return measure(graph, target, seed)
 
