@@ -14,7 +14,7 @@ from nas_ray.graph import parse_signature
 from nas_ray.measure.backends import backend_of, read_settings
 from nas_ray.measure.measured_with import FILE, facts, require_same_device, write_facts
 from nas_ray.measure.table import append_rows, read_table, read_text, table_path
-from nas_ray.profiling import Budget, profile
+from nas_ray.profiling import Budget, loop, profile
 
 SYSTOLIC, ETHOS = "systolic-32x32", "ethos-u85-2048"
 NETWORK = "search_spaces.classification:space"
@@ -49,8 +49,17 @@ def contents(folder):
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.name not in made}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_rounds():
+    """A round draws all of its samples before it measures one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_FIRST", 50)
+        patch.setattr(loop, "_LEAST", 20)
+        yield
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, short_rounds):
     """A folder with forty rows of the systolic design, fitted."""
     folder = tmp_path_factory.mktemp("made")
     shutil.copy(device_folder(SYSTOLIC) / "device.toml", folder)
