@@ -31,6 +31,7 @@ from nas_ray.estimate.lookup import look_up
 from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
 from nas_ray.estimate.samples import Measured
 from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
+from nas_ray.measure.measured_with import require_same_device
 from nas_ray.measure.network_table import NETWORKS, parse_networks
 from nas_ray.measure.table import Row, parse_table, read_text, table_path
 from nas_ray.measure.this_machine import own_folder, warn_elsewhere
@@ -170,7 +171,8 @@ class Device:
 def load_device(name_or_path: str | Path) -> Device:
     """The shipped device of that name, or the one in a folder of that path.
 
-    Raises DeviceError for an unknown name and for a profile or table that is not sound.
+    Raises DeviceError for an unknown name, for a profile or table that is not sound, and for a
+    table that was measured with another device.toml.
     """
     folder = device_folder(name_or_path)
     hardware = read_hardware(folder / "device.toml")
@@ -180,6 +182,7 @@ def load_device(name_or_path: str | Path) -> Device:
             f"{folder}: there is no measurements.csv.gz. Make it with `nas-ray profile "
             f"{name_or_path}`."
         )
+    require_same_device(folder)
     warn_elsewhere(hardware.name, hardware.measure)
     device = Device(hardware=hardware, packed_fit=_fitted(folder, path, hardware))
     networks = folder / NETWORKS

@@ -17,6 +17,7 @@ from nas_ray.cli.options import add_json, verb_parser
 from nas_ray.cli.terminal import console
 from nas_ray.device import device_folder, load_device
 from nas_ray.errors import DeviceError, NasRayError
+from nas_ray.measure.measured_with import require_same_device
 
 if TYPE_CHECKING:
     from nas_ray.measure.network_table import MeasuredNetwork
@@ -62,6 +63,7 @@ def run_calibrate(options: Namespace) -> None:
     source, folder = device_folder(options.device), Path(options.to)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DeviceError(f"--to {folder}: there is something already. Name a new folder.")
+    require_same_device(source)
     networks = read_measured(Path(options.measured))
     try:
         # Earlier measurements stay behind: the new ones take their place.

@@ -15,7 +15,7 @@ from nas_ray.graph.layout import laid_out
 from nas_ray.graph.operators import VIEW_KINDS, Graph, Operator, Tensor
 from nas_ray.graph.pruning import prune
 from nas_ray.graph.shapes import are_alike, convolution_shape
-from nas_ray.graph.traceable import check_tensor, checked, eager, tensors_in
+from nas_ray.graph.traceable import check_tensor, checked, eager, layout_hint, tensors_in
 from nas_ray.graph.unflattening import unflattened
 from nas_ray.graph.untouched import untouched
 from nas_ray.graph.vocabulary import (
@@ -74,6 +74,7 @@ def trace(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ..
             f"{type(model).__name__} could not be traced on input "
             f"{', '.join(str(tuple(x.shape)) for x in inputs)}: {type(error).__name__}: {error}. "
             "Check that forward() runs on this shape and that no branch depends on tensor values."
+            f"{layout_hint(inputs)}"
         ) from error
     return _warned(laid_out(fuse(prune(unflattened(recorder.graph(result))))))
 
