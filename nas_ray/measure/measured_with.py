@@ -22,8 +22,9 @@ FILE = "measured_with.json"
 #: Whatever is not named here, a new key too, was part of the measurement.
 ESTIMATE_ONLY = (
     *("name", "description", "numbers"),
-    # Of a network as a whole: the order of its operators, weights on their way, a margin.
-    *("additivity", "execution", "staging"),
+    # Of a network as a whole: the order of its operators, weights on their way, a margin, and what
+    # runs elsewhere.
+    *("additivity", "execution", "staging", "host"),
     # Found by `--detect` from measurements; a regression is fitted anew with another factor.
     *("parallelism_factor", "parallelism"),
     # How tensors lie in memory.
