@@ -122,7 +122,7 @@ _OTHER_WEIGHTS: Frequencies = {
     light_blocks.branches_block: 1.5,
     light_blocks.inception_block: 0.8,
     light_blocks.extra_depthwise_block: 1.5,
-    light_blocks.efficient_block: 2.0,
+    light_blocks.gated_bottleneck_block: 2.0,
     light_blocks.split_stage_block: 1.2,
     signals.signal_kernel: 2.5,
     signals.raw_signal: 1.2,

@@ -188,21 +188,39 @@ def extra_depthwise_block(sizes: Sizes) -> Sample:
     return block, (1, channels, height, width)
 
 
-def efficient_block(sizes: Sizes) -> Sample:
-    """An inverted bottleneck with SiLU and a gate with SiLU (Tan and Le, 2019)."""
-    channels, stride = sizes.channels(8, 160), sizes.pick(1, 2, p=(0.75, 0.25))
-    expansion, after = sizes.pick(1, 3, 4, 6), sizes.channels_after(channels, stride)
-    inner, activation = channels * expansion, sizes.name("silu", "silu", "hardswish")
-    height, width = sizes.light_image(inner * (channels + after), high=80)
+def gated_bottleneck(
+    channels: int,
+    after: int,
+    *,
+    kernel: int,
+    expansion: int,
+    stride: int,
+    names: tuple[str, str, str],
+) -> nn.Module:
+    """An inverted bottleneck with a gate; `names` are its activation and the two of the gate."""
+    inner, (activation, *of_gate) = channels * expansion, names
     layers: list[nn.Module] = [pointwise(channels, inner, activation)] if expansion > 1 else []
     layers += [
-        depthwise(inner, sizes.pick(3, 5), stride=stride, activation=activation),
-        channel_gate(inner, max(1, channels // 4), *gate_names(sizes)),
+        depthwise(inner, kernel, stride=stride, activation=activation),
+        channel_gate(inner, max(1, channels // 4), of_gate[0], of_gate[1]),
         pointwise(inner, after),
     ]
     block = nn.Sequential(*layers)
-    if stride == 1 and after == channels:
-        return Residual(block), (1, channels, height, width)
+    return Residual(block) if stride == 1 and channels == after else block
+
+
+def gated_bottleneck_block(sizes: Sizes) -> Sample:
+    """An inverted bottleneck with SiLU and a gate with SiLU (Tan and Le, 2019)."""
+    channels, stride = sizes.channels(8, 160), sizes.pick(1, 2, p=(0.75, 0.25))
+    expansion, after = sizes.pick(1, 3, 4, 6), sizes.channels_after(channels, stride)
+    height, width = sizes.light_image(expansion * channels * (channels + after), high=80)
+    block = gated_bottleneck(
+        *(channels, after),
+        kernel=sizes.pick(3, 5),
+        expansion=expansion,
+        stride=stride,
+        names=(sizes.name("silu", "silu", "hardswish"), *gate_names(sizes)),
+    )
     return block, (1, channels, height, width)
 
 
