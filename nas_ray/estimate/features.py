@@ -49,6 +49,8 @@ def features(
         table["groups"],
         table["operands"],
         table["results"],
+        table["padding"],
+        table["channel_step"] % brick == 0,
         log(work.operations),
         log(table["read"]) - log(table["written"]),
         work.passes,

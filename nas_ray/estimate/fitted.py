@@ -10,6 +10,8 @@ from zipfile import ZIP_LZMA, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_ray.estimate.coverage import as_arrays
+from nas_ray.estimate.coverage import from_arrays as coverage_from_arrays
 from nas_ray.estimate.features import VERSION
 from nas_ray.estimate.hardware import Hardware
 from nas_ray.estimate.interval import Calibration, Joining
@@ -46,9 +48,7 @@ def packed(fit: Fit, key: str) -> bytes:
         "roofs": model.roofline.roofs,
         "weights": model.roofline.weights,
         "free": model.free,
-        "low": model.low,
-        "high": model.high,
-        "labels": model.labels,
+        **as_arrays(model.coverage),
         **model.trees.arrays("trees_"),
         **calibration.difficulty.arrays("difficulty_"),
         **{f"calibration_{name}": getattr(calibration, name) for name in _FACTORS},
@@ -92,9 +92,7 @@ def _from_arrays(arrays: dict[str, NDArray[Any]], hardware: Hardware) -> Fit:
             roofline=Roofline(roofs=arrays["roofs"], weights=arrays["weights"]),
             trees=from_arrays(arrays, "trees_"),
             free=arrays["free"],
-            low=arrays["low"],
-            high=arrays["high"],
-            labels=arrays["labels"],
+            coverage=coverage_from_arrays(arrays),
         ),
         calibration=Calibration(
             difficulty=from_arrays(arrays, "difficulty_"),

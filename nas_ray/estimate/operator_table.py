@@ -5,7 +5,7 @@ Axes: `G` graphs, `O` operators of all of them. What only renames memory is left
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, prod
+from math import ceil, gcd, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,15 +62,16 @@ _COLUMNS = (
     *("graph", "kind", "variant", "activation", "along_channels", "height_in", "width_in"),
     *("channels_in", "height", "width", "channels", "kernel_height", "kernel_width"),
     *("stride_height", "stride_width", "dilation_height", "dilation_width", "groups", "batches"),
-    *("macs", "weights", "biases", "read", "written", "operands", "results"),
+    *("macs", "weights", "biases", "read", "written", "operands", "results", "padding"),
+    "channel_step",
 )
 #: Which columns say what a field of `Operator` means for its cost. A field that is not here, or a
 #: column that is in neither of the next two, would be priced in silence.
 COLUMNS_OF: Mapping[str, tuple[str, ...]] = {
     "kind": ("kind",),
-    "inputs": ("read", "operands", "height_in", "width_in", "channels_in"),
+    "inputs": ("read", "operands", "height_in", "width_in", "channels_in", "channel_step"),
     "outputs": ("written", "results", "height", "width", "channels", "batches"),
-    "kernel": ("kernel_height", "kernel_width"),
+    "kernel": ("kernel_height", "kernel_width", "padding"),
     "stride": ("stride_height", "stride_width"),
     "dilation": ("dilation_height", "dilation_width"),
     "groups": ("groups",),
@@ -81,13 +82,14 @@ COLUMNS_OF: Mapping[str, tuple[str, ...]] = {
     "weight_elements": ("weights",),
     "bias_elements": ("biases",),
 }
-#: Columns whose combination an operator must have in common with a row of the table.
-LABELS = ("kind", "variant", "activation", "along_channels")
+#: Columns whose value an operator must have in common with one of its kind in the table.
+LABELS = ("variant", "activation", "along_channels", "padding")
 #: Columns whose values must lie in the range of the table's operators of the kind.
 RANGED = (
     *("height_in", "width_in", "channels_in", "height", "width", "channels", "kernel_height"),
     *("kernel_width", "stride_height", "stride_width", "dilation_height", "dilation_width"),
     *("groups", "batches", "macs", "weights", "biases", "read", "written", "operands", "results"),
+    "channel_step",
 )
 _WINDOWED = frozenset({"conv", "pointwise", "depthwise", "transposed_conv", "pool"})
 
@@ -125,6 +127,11 @@ class OperatorTable:
     def previous_kind(self) -> NDArray[np.intp]:
         """`(O,)`: place of the kind before, plus one; 0 at the beginning of a graph."""
         return np.nan_to_num(self.of_previous(self["kind"] + 1)).astype(np.intp)
+
+    @property
+    def next_kind(self) -> NDArray[np.intp]:
+        """Places `(O,)` of the kind after, plus one; 0 at the end of a graph."""
+        return np.nan_to_num(self.of_next(self["kind"] + 1)).astype(np.intp)
 
     def total(self, values: Array) -> Array:
         """`(O,)` summed within each graph to `(G,)`."""
@@ -235,7 +242,29 @@ def _numbers(graph: Graph, operator: Operator) -> tuple[float, ...]:
         sum(tensors[i].elements for i in operator.outputs),
         len(operator.inputs),
         len(operator.outputs),
+        _padding(kind, operator, image_in, image_out),
+        gcd(*(_image(tensors[i])[2] for i in (*operator.inputs, *operator.outputs))),
     )
+
+
+def _padding(
+    kind: str, operator: Operator, before: tuple[int, ...], after: tuple[int, ...]
+) -> float:
+    """Return 0 without padding, 1 for as much as one output a stride needs, 2 for another one."""
+    if kind not in _WINDOWED:
+        return 0.0
+    window = zip(operator.kernel, operator.dilation, strict=True)
+    reach = [(size - 1) * step + 1 for size, step in window]
+    if kind == "transposed_conv":
+        same = [side * step for side, step in zip(before, operator.stride, strict=False)]
+        valid = [
+            s + max(0, r - step) for s, r, step in zip(same, reach, operator.stride, strict=True)
+        ]
+        return 1.0 if list(after[:2]) == same else 2.0 * (list(after[:2]) != valid)
+    sides = [*zip(before, after, reach, operator.stride, strict=False)]
+    if all((b - r) // s + 1 == a for b, a, r, s in sides):
+        return 0.0
+    return 1.0 if all(a == -(-b // s) for b, a, _, s in sides) else 2.0
 
 
 def _matrix(tensor: Tensor) -> tuple[int, int, int]:

@@ -3,23 +3,17 @@
 Where a back-end says what a subgraph takes and not what each operator does, shares are guessed
 from the profile, then from the regression itself, a few rounds (expectation maximisation).
 
-Axes: `N` rows of the table, `O` operators, `K` kinds, `B` properties with a range.
+Axes: `N` rows of the table, `O` operators, `K` kinds.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray.estimate.boosting import fit_trees
+from nas_ray.estimate.coverage import coverage_of
 from nas_ray.estimate.effort import Effort
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.latency import (
-    LatencyModel,
-    inputs,
-    is_free,
-    label_numbers,
-    ranged,
-    work_of,
-)
+from nas_ray.estimate.latency import LatencyModel, inputs, is_free, work_of
 from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable
 from nas_ray.estimate.roofline import Roofline
 from nas_ray.estimate.roofs import fit_roofline
@@ -28,8 +22,9 @@ from nas_ray.estimate.trees import Trees
 
 #: Rounds of guessing shares where the table has none.
 _ROUNDS = 2
-#: Operators of a kind, after another kind, that take no time in this share of cases are free.
-_MOSTLY = 0.5
+#: Operators of a kind that take no time in this share of cases are free: after another kind, and
+#: before another one, which must be surer, since most of what is before something takes time.
+_MOSTLY = (0.5, 0.9)
 
 
 def fit_latency(found: Samples, hardware: Hardware, rows: NDArray[np.bool_]) -> LatencyModel:
@@ -49,16 +44,12 @@ def fit_latency(found: Samples, hardware: Hardware, rows: NDArray[np.bool_]) -> 
         scale = found.latency_ms / np.maximum(found.row_total(predicted), 1e-12)
         operators_ms = np.where(is_guess, predicted * scale[found.operator_row], operators_ms)
         roofline, trees = _fit(table, work, hardware, operators_ms, used)
-    within = rows[found.operator_row]
-    low, high = _ranges(table, within)
     return LatencyModel(
         hardware=hardware,
         roofline=roofline,
         trees=trees,
         free=free,
-        low=low,
-        high=high,
-        labels=np.unique(label_numbers(table)[within]),
+        coverage=coverage_of(table, rows[found.operator_row]),
     )
 
 
@@ -96,17 +87,11 @@ def _first_shares(found: Samples, hardware: Hardware, work: Effort) -> Array:
 
 
 def _free(table: OperatorTable, operators_ms: Array, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    count, zero = (np.zeros((len(KINDS), len(KINDS) + 1)) for _ in range(2))
-    pair = (table.kind[used], table.previous_kind[used])
-    np.add.at(count, pair, 1.0)
-    np.add.at(zero, pair, operators_ms[used] == 0)
-    return np.asarray(zero > _MOSTLY * count)
-
-
-def _ranges(table: OperatorTable, used: NDArray[np.bool_]) -> tuple[Array, Array]:
-    values, kind = ranged(table)[used], table.kind[used]
-    low = np.full((len(KINDS), values.shape[1]), np.inf)
-    high = np.full((len(KINDS), values.shape[1]), -np.inf)
-    np.minimum.at(low, kind, values)
-    np.maximum.at(high, kind, values)
-    return low, high
+    found = np.zeros((2, len(KINDS), len(KINDS) + 1), dtype=np.bool_)
+    for n, neighbour in enumerate((table.previous_kind, table.next_kind)):
+        count, zero = (np.zeros((len(KINDS), len(KINDS) + 1)) for _ in range(2))
+        pair = (table.kind[used], neighbour[used])
+        np.add.at(count, pair, 1.0)
+        np.add.at(zero, pair, operators_ms[used] == 0)
+        found[n] = zero > _MOSTLY[n] * count
+    return found

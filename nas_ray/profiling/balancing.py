@@ -47,6 +47,6 @@ def cells(graph: Graph) -> set[Cell]:
     found: set[Cell] = set()
     for n in range(len(table)):
         kind = float(table["kind"][n])
-        found.add(("labels", *(float(table[name][n]) for name in LABELS)))
+        found |= {(name, kind, float(table[name][n])) for name in LABELS}
         found |= {(name, kind, float(np.log2(table[name][n] + 1) // 1)) for name in RANGED}
     return found
