@@ -133,13 +133,18 @@ def _measuring(folder: Path, options: Namespace) -> Iterator["MeasureMany"]:
 
 def _detect(folder: Path, measure_many: "MeasureMany") -> dict[str, int | None]:
     from nas_ray.profiling.device_toml import write_periods  # noqa: PLC0415 - imports torch
-    from nas_ray.profiling.sweep import detect  # noqa: PLC0415
+    from nas_ray.profiling.sweep import MAIN, detect  # noqa: PLC0415
 
     with Meter("looking for staircases", 0) as meter:
         periods = detect(measure_many, lambda done, count: meter.show(done, "", count))
     factor = write_periods(folder / "device.toml", periods)
     words = ", ".join(f"{name} {value or 'none'}" for name, value in periods.items())
-    console().print(f"channels at a time: {words}; parallelism_factor = {factor}", highlight=False)
+    output = console()
+    output.print(f"channels at a time: {words}; parallelism_factor = {factor}", highlight=False)
+    if periods[MAIN] is None:
+        text = "no staircase of up to 256 channels shows in convolutions: parallelism_factor stays "
+        text += "what device.toml said, or 1 where it said nothing"
+        output.print(text, highlight=False, soft_wrap=True)
     return periods
 
 
