@@ -106,6 +106,18 @@ def test_estimate_says_once_how_much_is_a_guess_and_where(capsys):
     assert "95 %" not in out
 
 
+def test_estimate_marks_what_the_host_runs(capsys):
+    words = ("tiny_job:shuffled_pixels", "--input", "4x8x8", "--device", "ethos-u85-2048")
+    code, out, _ = said(capsys, "estimate", *words, "--json")
+    told = last_json(out)
+    assert (code, told["host_operators"]) == (0, 1)
+    assert [row["host_operators"] for row in told["subgraphs"] if row["host_operators"]] == [
+        ["depth_to_space_0"]
+    ]
+    assert "on the host" in out
+    assert "note: 1 operator runs on the host processor" in out
+
+
 def test_measure_sets_the_compiler_beside_the_estimate(capsys):
     pytest.importorskip("ethosu", reason="needs the extra ethos-u")
     words = ("search_spaces.classification:space", "--device", "ethos-u85-2048", "--json")

@@ -4,6 +4,7 @@ import pytest
 
 from nas_ray.estimate.cost import SubgraphCost
 from nas_ray.estimate.cost_warnings import cost_warnings
+from nas_ray.estimate.host_rules import HostOperator
 
 
 def row(name: str, latency_ms: float, *, outside: bool = True, kind: str = "conv") -> SubgraphCost:
@@ -25,7 +26,7 @@ INSIDE = row("body", 6.0, outside=False)
 
 
 def test_a_network_of_what_the_table_holds_has_no_warning():
-    assert cost_warnings([INSIDE], 0.0, []) == ()
+    assert cost_warnings([INSIDE], 0.0, [], []) == ()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_a_network_of_what_the_table_holds_has_no_warning():
     ids=["one", "several", "hardly_any", "most"],
 )
 def test_all_subgraphs_outside_the_table_are_one_line_with_their_share(rows, share, part, where):
-    assert cost_warnings(rows, share, []) == (f"{part} is in {where}",)
+    assert cost_warnings(rows, share, [], []) == (f"{part} is in {where}",)
 
 
 @pytest.mark.parametrize(
@@ -71,4 +72,24 @@ def test_all_subgraphs_outside_the_table_are_one_line_with_their_share(rows, sha
     ids=["one", "many"],
 )
 def test_all_unknown_operators_are_one_line(names, line):
-    assert cost_warnings([INSIDE], 0.0, names) == (line,)
+    assert cost_warnings([INSIDE], 0.0, names, []) == (line,)
+
+
+def on_host(name: str, reason: str = "by 2 alone") -> HostOperator:
+    return HostOperator(name=name, kind="resize", reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("operators", "said"),
+    [
+        ([on_host("a")], "1 operator runs {}: 'a' (resize: by 2 alone)"),
+        (
+            [*map(on_host, "abcd"), on_host("e", "by 4")],
+            "5 operators run {}: 'a', 'b', 'c' and 1 more (resize: by 2 alone); 'e' (resize: by 4)",
+        ),
+    ],
+    ids=["one", "many"],
+)
+def test_all_operators_on_the_host_are_one_line_with_each_reason_once(operators, said):
+    line = said.format("on the host processor, for a time that is a guess")
+    assert cost_warnings([INSIDE], 0.0, [], operators) == (line,)

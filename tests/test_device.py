@@ -29,7 +29,7 @@ from search_spaces import classification
 SHIPPED = "ethos-u85-2048"
 COLUMNS = [
     *("latency_ms", "latency_ms_upper", "peak_memory_bytes", "weight_bytes", "macs"),
-    "outside_share",
+    *("outside_share", "host_operators"),
 ]
 
 
@@ -257,6 +257,21 @@ def test_what_is_unlike_the_table_is_named_in_a_warning_and_bounded_wider(own_fo
         table, np.array([cost.latency_ms]), np.array([False])
     )
     assert cost.latency_ms_upper - cost.latency_ms == pytest.approx(3 * inside[0])
+
+
+def test_what_the_compiler_leaves_to_the_host_is_counted_and_named_with_the_reason(own_folder):
+    device = load_device(own_folder)
+    model = nn.Sequential(nn.Conv2d(8, 8, 3), nn.Upsample(scale_factor=3, mode="bilinear"))
+    cost = device.estimate(model, torch.zeros(1, 8, 16, 16))
+    assert (cost.host_operators, cost.subgraphs[-1].host_operators) == (1, ("resize_1",))
+    assert cost.subgraphs[-1].outside
+    assert (
+        "1 operator runs on the host processor, for a time that is a guess: 'resize_1' (resize: "
+        "bilinear resizing needs a power of two as its factor on each axis)"
+    ) in cost.warnings
+    without = replace(device, hardware=replace(device.hardware, host=()))
+    plain = without.estimate(model, torch.zeros(1, 8, 16, 16))
+    assert (plain.host_operators, plain.latency_ms) == (0, cost.latency_ms)
 
 
 @pytest.fixture

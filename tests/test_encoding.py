@@ -159,7 +159,7 @@ class TestNumbers:
 
 
 def test_how_far_costs_are_to_be_trusted_is_nothing_to_learn_from():
-    rows = [{"latency_ms": 1.0, "outside_share": share} for share in (0.0, 0.5)]
+    rows = [{"latency_ms": 1.0, "outside_share": n / 2, "host_operators": n} for n in (0.0, 1.0)]
     assert numbers(COSTS, rows).tolist() == [[0.0], [0.0]]
 
 

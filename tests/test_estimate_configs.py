@@ -155,6 +155,20 @@ def test_what_is_outside_the_table_is_looked_up_to_the_last_bit(small_device):
     assert shares[is_wide].min() > shares[~is_wide].max()
 
 
+def test_what_the_host_runs_is_looked_up_to_the_last_bit(small_device):
+    """The compiler knows no shuffled pixels: one more operator on the host for each."""
+
+    def make(config: Mapping[str, Any]) -> nn.Module:
+        shuffles = [nn.PixelUnshuffle(2), nn.PixelShuffle(2)] * (config["wide"] - 1)
+        return stacked(config, *shuffles)
+
+    space, configs = Plain(make), sampled(COUNT)
+    distinct = {str([config[name] for name in USED]): n for n, config in enumerate(configs)}
+    assert_equal_to_the_last_bit(small_device, space, configs, list(distinct.values()))
+    counts = small_device.estimate_configs(space, configs)["host_operators"].tolist()
+    assert counts == [2 * (config["wide"] - 1) for config in configs]
+
+
 def test_a_network_in_a_hundred_is_found_by_three_choices(small_device):
     """1 of 125 configs has a pooling more, told by three choices of five values each."""
     choices = {"width": (8,), "kernel": (3,), "deep": (1,)}

@@ -8,7 +8,7 @@ import pytest
 from nas_ray.estimate.estimator import Estimator, SubgraphLatency
 from nas_ray.estimate.interval import AS_THEY_ARE
 from nas_ray.estimate.operator_table import operator_table
-from nas_ray.graph import signature
+from nas_ray.graph import parse_signature, signature
 from nas_ray.measure.sampling import sample_subgraphs
 
 
@@ -79,6 +79,21 @@ def test_the_share_outside_the_table_is_one_of_the_latency(plain, keys, share):
     """By hand: `a`, of 20 ms, is outside and `b`, of 50 ms, is not."""
     latencies = {**LATENCIES, "a": replace(LATENCIES["a"], outside=True)}
     assert plain.network(keys, latencies).outside_share == pytest.approx(share, rel=1e-15)
+
+
+def test_operators_on_the_host_are_counted_as_often_as_they_occur(plain):
+    latencies = {**LATENCIES, "a": replace(LATENCIES["a"], host_operators=2)}
+    assert plain.network(["a", "b", "a"], latencies).host_operators == 4
+    assert plain.network(["b"], latencies).host_operators == 0
+
+
+def test_a_subgraph_with_an_operator_on_the_host_is_outside_the_table(small_device):
+    """Resizing by 2 the accelerator can do, by 3 it cannot."""
+    texts = {n: f"1x16x16x16; resize 0 > 1x16x{16 * n}x{16 * n}" for n in (2, 3)}
+    parts = {text: parse_signature(text) for text in texts.values()}
+    found = small_device._estimator.latencies(parts)
+    assert [found[texts[n]].host_operators for n in (2, 3)] == [0, 1]
+    assert found[texts[3]].outside
 
 
 def test_the_share_of_many_networks_is_that_of_each(plain):

@@ -536,6 +536,23 @@ def test_it_finds_more_hypervolume_than_random_sampling(pending):
     assert np.mean(found) > np.mean(random) + 0.07
 
 
+def test_networks_that_leave_operators_to_the_host_can_be_forbidden(small_device):
+    """Of these factors the compiler resizes by 2 and 4 only."""
+    space = Space(
+        name="factors",
+        choices={"channels": Ordinal(16, 32), "factor": Ordinal(2, 3, 4)},
+        build=lambda config: nn.Sequential(
+            nn.Conv2d(3, config["channels"], 3),
+            nn.Upsample(scale_factor=config["factor"], mode="bilinear"),
+        ),
+        example_input=lambda config: torch.zeros(1, 3, 16, 16),
+    )
+    search = make(space, small_device, constraints=[Constraint("host_operators", upper=0)])
+    assert sorted(search.ask()["factor"] for _ in range(4)) == [2, 2, 4, 4]
+    with pytest.raises(StopIteration):
+        search.ask()
+
+
 def test_networks_that_are_in_good_part_a_guess_can_be_forbidden(small_device):
     """Kernels of 31 are nowhere in the table, and their networks are never proposed."""
 

@@ -137,18 +137,19 @@ def test_of_a_search_that_is_over_nothing_is_left(tmp_path):
 
 
 def test_networks_whose_latency_is_in_good_part_a_guess_are_counted_in_one_line(tmp_path):
-    """More than a tenth outside the table: 2 of 4, of which 1 was trained in full."""
+    """More than a tenth outside the table: 2 of 5, 1 of them trained in full; 1 on the host."""
     events = [
         *trial(0, 0.0, 1.0),  # as it was written before shares were known
         *trial(1, 0.0, 1.0, outside_share=0.1),
         *trial(2, 0.0, 1.0, outside_share=0.11),
         *trial(3, 0.0, 1.0, "stopped", outside_share=1.0),
+        *trial(4, 0.0, 1.0, outside_share=0.0, host_operators=1),
     ]
     found = status_of(written(tmp_path, *events))
-    assert found.doubtful == Doubtful(trained=2, front=1)
+    assert found.doubtful == Doubtful(trained=3, front=2)
     assert status_text(found).splitlines()[2] == (
-        "latency in good part a guess: 2 of 4 trained networks, 1 of 3 on the front (more than "
-        "10 % of it outside the table)"
+        "latency in good part a guess: 3 of 5 trained networks, 2 of 4 on the front (more than "
+        "10 % of it outside the table, or operators on the host processor)"
     )
 
 

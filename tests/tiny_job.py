@@ -35,6 +35,11 @@ def wide_kernel() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 8, 31), nn.MaxPool2d(2))
 
 
+def shuffled_pixels() -> nn.Module:
+    """What no Ethos-U compiler knows."""
+    return nn.PixelShuffle(2)
+
+
 class DiesInTraining(nn.Module):
     """Takes its process with it at the first training step."""
 

@@ -44,8 +44,11 @@ def _host(operators: Sequence[HostOperator]) -> list[str]:
     if not operators:
         return []
     subject = "1 operator runs" if len(operators) == 1 else f"{len(operators)} operators run"
-    named = [f"{one.name!r} ({one.kind}: {one.reason})" for one in operators]
-    return [f"{subject} on the host processor, for a time that is a guess: {listed(named)}"]
+    names: dict[str, list[str]] = {}
+    for one in operators:
+        names.setdefault(f"{one.kind}: {one.reason}", []).append(repr(one.name))
+    why = [f"{listed(found)} ({reason})" for reason, found in names.items()]
+    return [f"{subject} on the host processor, for a time that is a guess: {'; '.join(why)}"]
 
 
 def _unknown(names: Sequence[str]) -> list[str]:
