@@ -4,7 +4,7 @@ What is learned is the latency of an operator beside its neighbours; a subgraph 
 First a roofline (`roofline.py`), then boosted trees on what is left, log(measured / roofline).
 `regression.py` fits both.
 
-Axes: `G` graphs, `O` operators, `K` kinds.
+Axes: `G` graphs, `O` operators.
 """
 
 from dataclasses import dataclass
@@ -20,19 +20,22 @@ from nas_ray.estimate.operator_table import Array, OperatorTable
 from nas_ray.estimate.roofline import Roofline
 from nas_ray.estimate.trees import Trees
 
+#: A chance this near to none or to one is taken as it.
+_SURE = 0.1
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyModel:
     """A fitted regression.
 
-    `free` `(2, K, K + 1)` says which kinds take no time of their own after another, and before
-    another (the first column is the beginning, or the end, of a graph).
+    `trees` predict log(latency / first guess), `paying` how likely it is that an operator takes
+    any time of its own: what is joined in place, or only renamed, does not.
     """
 
     hardware: Hardware
     roofline: Roofline
     trees: Trees
-    free: NDArray[np.bool_]
+    paying: Trees
     coverage: Coverage
 
     def graphs_ms(self, table: OperatorTable) -> tuple[Array, NDArray[np.bool_]]:
@@ -47,7 +50,7 @@ class LatencyModel:
         work = work_of(table, self.hardware)
         rows, guess_ms = inputs(table, work, self.roofline, self.hardware)
         latency_ms = guess_ms * np.exp(self.trees.predict(rows))
-        return np.where(is_free(table, self.free), 0.0, latency_ms)
+        return np.asarray(latency_ms * likely(self.paying.predict(rows)))
 
 
 def work_of(table: OperatorTable, hardware: Hardware) -> Effort:
@@ -65,8 +68,6 @@ def inputs(
     return features(table, work, bounds_ms, guess_ms, hardware), guess_ms
 
 
-def is_free(table: OperatorTable, free: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tell which operators `(O,)` take no time of their own, `free` as in LatencyModel."""
-    return np.asarray(
-        free[0, table.kind, table.previous_kind] | free[1, table.kind, table.next_kind]
-    )
+def likely(chance: Array) -> Array:
+    """Return the chances `(O,)` that operators take time, nearly sure ones as sure."""
+    return np.where(chance < _SURE, 0.0, np.where(chance > 1 - _SURE, 1.0, chance))

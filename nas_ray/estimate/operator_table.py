@@ -63,13 +63,21 @@ _COLUMNS = (
     *("channels_in", "height", "width", "channels", "kernel_height", "kernel_width"),
     *("stride_height", "stride_width", "dilation_height", "dilation_width", "groups", "batches"),
     *("macs", "weights", "biases", "read", "written", "operands", "results", "padding"),
-    "channel_step",
+    *("channel_step", "kept_inputs"),
 )
 #: Which columns say what a field of `Operator` means for its cost. A field that is not here, or a
 #: column that is in neither of the next two, would be priced in silence.
 COLUMNS_OF: Mapping[str, tuple[str, ...]] = {
     "kind": ("kind",),
-    "inputs": ("read", "operands", "height_in", "width_in", "channels_in", "channel_step"),
+    "inputs": (
+        "read",
+        "operands",
+        "height_in",
+        "width_in",
+        "channels_in",
+        "channel_step",
+        "kept_inputs",
+    ),
     "outputs": ("written", "results", "height", "width", "channels", "batches"),
     "kernel": ("kernel_height", "kernel_width", "padding"),
     "stride": ("stride_height", "stride_width"),
@@ -89,7 +97,7 @@ RANGED = (
     *("height_in", "width_in", "channels_in", "height", "width", "channels", "kernel_height"),
     *("kernel_width", "stride_height", "stride_width", "dilation_height", "dilation_width"),
     *("groups", "batches", "macs", "weights", "biases", "read", "written", "operands", "results"),
-    "channel_step",
+    *("channel_step", "kept_inputs"),
 )
 _WINDOWED = frozenset({"conv", "pointwise", "depthwise", "transposed_conv", "pool"})
 
@@ -244,6 +252,7 @@ def _numbers(graph: Graph, operator: Operator) -> tuple[float, ...]:
         len(operator.outputs),
         _padding(kind, operator, image_in, image_out),
         gcd(*(_image(tensors[i])[2] for i in (*operator.inputs, *operator.outputs))),
+        sum(i in graph.inputs or graph.readers[i] > 1 for i in operator.inputs),
     )
 
 

@@ -181,7 +181,7 @@ class Graph:
         return max(accumulate(change))
 
     @cached_property
-    def _readers(self) -> Counter[int]:
+    def readers(self) -> Counter[int]:
         """How often each tensor is read, as a result of the graph too."""
         read = Counter(self.outputs)
         for operator in self.operators:
@@ -199,7 +199,7 @@ class Graph:
         own = set(produced)
         inputs = list(dict.fromkeys(i for i in used if i not in own))
         inside = Counter(used)
-        outputs = [i for i in produced if self._readers[i] > inside[i]]
+        outputs = [i for i in produced if self.readers[i] > inside[i]]
         local = {index: n for n, index in enumerate([*inputs, *produced])}
         # What comes in lies in a memory of its own, even if it was a view where it comes from.
         storage = {i: i for i in inputs}
