@@ -35,10 +35,10 @@ _LOOKUP = {
     "gelu": ("GELU", "GeluOptions"),
     "relu": ("RELU", ""),
     "relu6": ("RELU6", ""),
-    "exp": ("EXP", "ExpOptions"),
+    "exp": ("EXP", ""),
     "log": ("LOG", ""),
     "rsqrt": ("RSQRT", ""),
-    "abs": ("ABS", "AbsOptions"),
+    "abs": ("ABS", ""),
     "neg": ("NEG", "NegOptions"),
 }
 #: Builtins whose output has the number format of their input.

@@ -90,7 +90,7 @@ def flip(lowering: Lowering, operator: Operator) -> None:
     made = lowering.index[operator.inputs[0]]
     for axis in operator.axes:
         inputs = [made, lowering.integers([file_axis(tensor, axis)])]
-        made = lowering.emit("REVERSE_V2", inputs, shape, "ReverseV2Options")
+        made = lowering.emit("REVERSE_V2", inputs, shape)
     lowering.index[operator.outputs[0]] = made
 
 
@@ -101,7 +101,7 @@ def repeat(lowering: Lowering, operator: Operator) -> None:
         raise cannot(operator, "repeats a tensor along a new axis, which is not supported")
     times = [after // before for before, after in zip(shape, result, strict=True)]
     inputs = [lowering.index[operator.inputs[0]], lowering.integers(times)]
-    lowering.index[operator.outputs[0]] = lowering.emit("TILE", inputs, result, "TileOptions")
+    lowering.index[operator.outputs[0]] = lowering.emit("TILE", inputs, result)
 
 
 def slices(lowering: Lowering, operator: Operator) -> None:
