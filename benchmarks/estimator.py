@@ -5,7 +5,9 @@
 
 Parts: random networks of the classification space; random inverted bottlenecks, plain and fused,
 alone; published classifiers, which nobody sampled; peak memory; accuracy by rows of the table; what
-each part of the method is worth; speed. Test graphs come from a seed that no table was made from,
+each part of the method is worth; speed; small networks of every kind that people bring, and
+networks of timm where it is installed, both with what the estimate says of its own certainty.
+Test graphs come from a seed that no table was made from,
 and none that is in a table counts. The truth is a compiler estimate, never a measurement on
 silicon. A share is 0.1 for 10 %; an error above 0 means that the estimate is too high. From another
 checkout than the installed one, put PYTHONPATH=. in front.
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from estimating import cases, printing, speed
+from estimating import cases, judging, judging_parts, printing, speed, verdicts
 from estimating.comparisons import ablation, learning_curve
 from estimating.compiler import Compiler, Known
 from estimating.figures import Figures, accuracy
@@ -34,7 +36,10 @@ from nas_ray.measure.table import Row, read_table, table_path
 from nas_ray.measure.vela import compiler_version
 
 DEVICES = ("ethos-u85-2048", "ethos-u85-1024", "ethos-u65-512", "ethos-u55-256")
-PARTS = ("networks", "subgraphs", "published", "memory", "learning", "ablation", "speed")
+PARTS = (
+    *("networks", "subgraphs", "published", "memory", "learning", "ablation", "speed"),
+    *judging_parts.PARTS,
+)
 _QUICK = 60
 #: Parts that need each set of graphs.
 _NEEDED_BY = {
@@ -92,7 +97,7 @@ def main() -> None:
     """Print tables, and with --json one JSON object."""
     options = _options()
     torch.set_num_threads(1)
-    console = Console(width=140)
+    console = Console(width=150)
     try:
         version = compiler_version()
     except MeasureError as error:
@@ -168,6 +173,9 @@ def _one_device(name: str, options: argparse.Namespace, console: Console) -> dic
             whole = {k: v for k, v in estimated.items() if k in {"networks", "published"}}
             found["memory"] = {part: one.memory() for part, one in whole.items()}
             printing.print_accuracy(console, f"{name}: peak memory", found["memory"])
+        chosen = {row.signature for row in rows}
+        found["judged"] = judging_parts.judge(device, compiler, chosen, options.parts, console)
+        _print_certainty(console, name, estimated, found)
         table = as_table(device.hardware, rows)
         sets = {part: one.known for part, one in estimated.items()}
         if "learning" in options.parts:
@@ -230,6 +238,22 @@ def _print_latency(
     if options.verbose and "published" in estimated:
         title = f"{name}: published networks"
         printing.print_networks(console, title, estimated["published"].rows())
+
+
+def _print_certainty(
+    console: Console, name: str, estimated: Mapping[str, Estimated], found: dict[str, Any]
+) -> None:
+    """A row a set of networks where one of the judged parts was chosen."""
+    if not found["judged"]:
+        return
+    whole = {part: one for part, one in estimated.items() if part != "subgraphs"}
+    found["certainty"] = {
+        part: judging.figures(judging_parts.as_judged(one.known, one.costs))
+        for part, one in whole.items()
+    }
+    judged = {part: one["all"] for part, one in found["judged"].items()}
+    title = f"{name}: networks, and what the estimates say of themselves"
+    verdicts.print_groups(console, title, {**found["certainty"], **judged})
 
 
 def _speed(

@@ -20,15 +20,18 @@ from torch import nn
 
 from nas_ray.errors import DeviceError, TraceError, nearest
 from nas_ray.estimate.building import Buildable, traced
-from nas_ray.estimate.cost import Cost, SubgraphCost
-from nas_ray.estimate.estimator import Estimator, SubgraphLatency
+from nas_ray.estimate.cost import CALIBRATED_SHARE, COST_COLUMNS, Cost, SubgraphCost
+from nas_ray.estimate.cost_warnings import cost_warnings
+from nas_ray.estimate.estimator import Estimator, NetworkLatency, SubgraphLatency
 from nas_ray.estimate.fitted import Accuracy, Fit, packed, unpacked
 from nas_ray.estimate.hardware import Hardware, read_hardware
+from nas_ray.estimate.host_rules import host_operators
 from nas_ray.estimate.learning import NotLearnedError
 from nas_ray.estimate.lookup import look_up
 from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
 from nas_ray.estimate.samples import Measured
 from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
+from nas_ray.measure.measured_with import require_same_device
 from nas_ray.measure.network_table import NETWORKS, parse_networks
 from nas_ray.measure.table import Row, parse_table, read_text, table_path
 from nas_ray.measure.this_machine import own_folder, warn_elsewhere
@@ -85,16 +88,20 @@ class Device:
         """Cost of a traced network."""
         parts = [(signature(part), part) for part in subgraphs(graph)]
         latencies = self._estimator.latencies(dict(parts))
-        latency_ms, upper_ms = self._estimator.network_ms([key for key, _ in parts], latencies)
+        found = self._estimator.network([key for key, _ in parts], latencies)
         rows = tuple(self._row(key, part, latencies[key]) for key, part in parts)
+        host = host_operators(graph, self.hardware.host) if found.host_operators else ()
         return Cost(
-            latency_ms=latency_ms,
-            latency_ms_upper=upper_ms,
+            latency_ms=found.latency_ms,
+            latency_ms_upper=found.latency_ms_upper,
             peak_memory_bytes=peak_memory_bytes(graph, self.hardware),
             weight_bytes=weight_bytes(graph, self.hardware),
             macs=graph.macs,
+            outside_share=found.outside_share,
+            host_operators=found.host_operators,
+            is_calibrated=found.outside_share <= CALIBRATED_SHARE,
             subgraphs=rows,
-            warnings=_warnings(graph, rows),
+            warnings=cost_warnings(rows, found.outside_share, graph.unknown, host),
         )
 
     def estimate_configs(
@@ -102,19 +109,19 @@ class Device:
     ) -> pd.DataFrame:
         """Costs of many configs of `space`, one row a config in their order.
 
-        Columns: latency_ms, latency_ms_upper, peak_memory_bytes, weight_bytes, macs. Networks are
-        built without data. Of many configs only some hundred are built, and the rest is looked up
-        in tables learned from those; `nas_ray.estimate.learning` says how sure that is. Where a
-        network is not a function of a few choices at each place, all are built.
+        Columns: latency_ms, latency_ms_upper, peak_memory_bytes, weight_bytes, macs, outside_share
+        and host_operators, as in `Cost`. Networks are built without data. Of many configs only some
+        hundred are built, and the rest is looked up in tables learned from those;
+        `nas_ray.estimate.learning` says how sure that is. Where a network is not a function of a
+        few choices at each place, all are built.
         """
         listed = list(configs)
         if len(listed) >= _WORTH_LEARNING:
             with suppress(NotLearnedError):
                 found = look_up(space, listed, self.hardware, self._estimator)
-                return pd.DataFrame(found)
+                return pd.DataFrame(found, columns=list(COST_COLUMNS))
         rows = [row for few in _batches(listed) for row in self._built_rows(space, few)]
-        columns = ["latency_ms", "latency_ms_upper", "peak_memory_bytes", "weight_bytes", "macs"]
-        return pd.DataFrame(rows, columns=columns)
+        return pd.DataFrame(rows, columns=list(COST_COLUMNS))
 
     def _built_rows(
         self, space: Buildable, configs: Iterable[Mapping[str, Any]]
@@ -124,16 +131,19 @@ class Device:
         keyed = [[(signature(part), part) for part in subgraphs(graph)] for graph in graphs]
         latencies = self._estimator.latencies(dict(pair for parts in keyed for pair in parts))
         return [
-            (
-                *self._estimator.network_ms([key for key, _ in parts], latencies),
-                peak_memory_bytes(graph, self.hardware),
-                weight_bytes(graph, self.hardware),
-                graph.macs,
-            )
+            self._built_row(graph, self._estimator.network([key for key, _ in parts], latencies))
             for graph, parts in zip(graphs, keyed, strict=True)
         ]
 
+    def _built_row(self, graph: Graph, found: NetworkLatency) -> tuple[float, ...]:
+        return (
+            *(found.latency_ms, found.latency_ms_upper),
+            *(peak_memory_bytes(graph, self.hardware), weight_bytes(graph, self.hardware)),
+            *(graph.macs, found.outside_share, found.host_operators),
+        )
+
     def _row(self, key: str, part: Graph, latency: SubgraphLatency) -> SubgraphCost:
+        host = host_operators(part, self.hardware.host) if latency.host_operators else ()
         return SubgraphCost(
             name=part.name,
             kind="+".join(operator.kind for operator in part.operators),
@@ -145,6 +155,7 @@ class Device:
             weight_bytes=weight_bytes(part, self.hardware),
             macs=part.macs,
             outside=latency.outside,
+            host_operators=tuple(operator.name for operator in host),
         )
 
     @property
@@ -160,7 +171,8 @@ class Device:
 def load_device(name_or_path: str | Path) -> Device:
     """The shipped device of that name, or the one in a folder of that path.
 
-    Raises DeviceError for an unknown name and for a profile or table that is not sound.
+    Raises DeviceError for an unknown name, for a profile or table that is not sound, and for a
+    table that was measured with another device.toml.
     """
     folder = device_folder(name_or_path)
     hardware = read_hardware(folder / "device.toml")
@@ -170,6 +182,7 @@ def load_device(name_or_path: str | Path) -> Device:
             f"{folder}: there is no measurements.csv.gz. Make it with `nas-ray profile "
             f"{name_or_path}`."
         )
+    require_same_device(folder)
     warn_elsewhere(hardware.name, hardware.measure)
     device = Device(hardware=hardware, packed_fit=_fitted(folder, path, hardware))
     networks = folder / NETWORKS
@@ -304,16 +317,3 @@ def _made_estimator(device: Device) -> Estimator:
 def _batches(configs: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
     for start in range(0, len(configs), _BATCH):
         yield configs[start : start + _BATCH]
-
-
-def _warnings(graph: Graph, rows: Iterable[SubgraphCost]) -> tuple[str, ...]:
-    outside = tuple(
-        f"subgraph {row.name!r} ({row.kind}) is unlike anything in the table: its "
-        f"{row.latency_ms:.4g} ms is a guess"
-        for row in rows
-        if row.outside
-    )
-    unknown = tuple(
-        f"operator {name} is not known: only its traffic counts" for name in graph.unknown
-    )
-    return outside + unknown

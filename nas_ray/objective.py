@@ -36,7 +36,9 @@ class Constraint:
 
     With `confidence=0.95` it is not the estimate that must keep the upper bound but the end of
     its 95 % interval, so that of the networks allowed at most one in twenty takes longer; 0.95 is
-    the level for which estimates are calibrated. `quantity` names what is compared.
+    the level for which estimates are calibrated. Networks unlike the table of a device have no such
+    interval, only a wider guess: `Constraint("outside_share", upper=0.1)` leaves them out.
+    `quantity` names what is compared.
     """
 
     metric: str

@@ -70,7 +70,7 @@ def test_a_published_network_is_estimated_whole(name, small_device):
 def test_an_unknown_operator_is_named_in_the_cost(small_device):
     with pytest.warns(UnknownOperatorWarning, match=r"aten\.cumsum"):
         cost = small_device.estimate(Calls(lambda _, x: torch.cumsum(x, 1)), IMAGE)
-    assert any("aten.cumsum is not known" in warning for warning in cost.warnings)
+    assert any("operator aten.cumsum is not known" in warning for warning in cost.warnings)
 
 
 # Recurrence and attention by hand

@@ -91,6 +91,33 @@ def test_estimate_takes_a_class_and_the_shape_of_its_input(capsys):
     assert last_json(out)["macs"] == 64 * 10
 
 
+def test_estimate_says_once_how_much_is_a_guess_and_where(capsys):
+    """A channel in and a kernel of 31: 95 % is said of no bound, and the one row is marked."""
+    words = ("tiny_job:wide_kernel", "--input", "1x40x40", "--device", "ethos-u85-2048")
+    code, out, _ = said(capsys, "estimate", *words, "--json")
+    told = last_json(out)
+    assert code == 0
+    assert (told["is_calibrated"], 0.5 < told["outside_share"] <= 1) == (False, True)
+    assert [row["outside"] for row in told["subgraphs"]].count(True) == out.count("outside the")
+    (note,) = [line for line in out.splitlines() if line.startswith("note: ")]
+    assert note == f"note: {told['warnings'][0]}"
+    assert note.endswith("a guess, and so is the upper end")
+    assert f"(a guess, its upper end {told['latency_ms_upper']:.4f})" in out
+    assert "95 %" not in out
+
+
+def test_estimate_marks_what_the_host_runs(capsys):
+    words = ("tiny_job:shuffled_pixels", "--input", "4x8x8", "--device", "ethos-u85-2048")
+    code, out, _ = said(capsys, "estimate", *words, "--json")
+    told = last_json(out)
+    assert (code, told["host_operators"]) == (0, 1)
+    assert [row["host_operators"] for row in told["subgraphs"] if row["host_operators"]] == [
+        ["depth_to_space_0"]
+    ]
+    assert "on the host" in out
+    assert "note: 1 operator runs on the host processor" in out
+
+
 def test_measure_sets_the_compiler_beside_the_estimate(capsys):
     pytest.importorskip("ethosu", reason="needs the extra ethos-u")
     words = ("search_spaces.classification:space", "--device", "ethos-u85-2048", "--json")

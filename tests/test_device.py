@@ -27,7 +27,10 @@ from nas_ray.measure.table import Row, append_rows, pack, read_table, table_path
 from search_spaces import classification
 
 SHIPPED = "ethos-u85-2048"
-COLUMNS = ["latency_ms", "latency_ms_upper", "peak_memory_bytes", "weight_bytes", "macs"]
+COLUMNS = [
+    *("latency_ms", "latency_ms_upper", "peak_memory_bytes", "weight_bytes", "macs"),
+    *("outside_share", "host_operators"),
+]
 
 
 @pytest.fixture(params=list_devices())
@@ -134,6 +137,9 @@ def test_a_network_is_the_sum_of_its_subgraphs(device, name):
     assert cost.macs == sum(row.macs for row in cost.subgraphs)
     assert cost.weight_bytes == sum(row.weight_bytes for row in cost.subgraphs)
     assert cost.peak_memory_bytes >= max(row.peak_memory_bytes for row in cost.subgraphs)
+    outside_ms = sum(row.latency_ms for row in cost.subgraphs if row.outside)
+    assert cost.outside_share == pytest.approx(outside_ms / cost.latency_ms)
+    assert cost.is_calibrated == (cost.outside_share <= 0.5)
     expected = [signature(part) for part in subgraphs(trace(model, x))]
     assert [row.signature for row in cost.subgraphs] == expected
     for row in cost.subgraphs:
@@ -244,12 +250,28 @@ def test_what_is_unlike_the_table_is_named_in_a_warning_and_bounded_wider(own_fo
     cost = device.estimate(nn.Sequential(nn.Conv2d(16, 16, 31)), torch.zeros(1, 16, 64, 64))
     assert [row.outside for row in cost.subgraphs] == [True]
     (warning,) = cost.warnings
-    assert warning.startswith("subgraph '0' (conv) is unlike anything in the table")
+    assert "is in 1 subgraph unlike anything in the table, '0' (conv): a guess" in warning
+    assert (cost.outside_share, cost.is_calibrated) == (1.0, False)
     table = operator_table([parse_signature(row.signature) for row in cost.subgraphs])
     inside = device._estimator.calibration.margin_ms(
         table, np.array([cost.latency_ms]), np.array([False])
     )
     assert cost.latency_ms_upper - cost.latency_ms == pytest.approx(3 * inside[0])
+
+
+def test_what_the_compiler_leaves_to_the_host_is_counted_and_named_with_the_reason(own_folder):
+    device = load_device(own_folder)
+    model = nn.Sequential(nn.Conv2d(8, 8, 3), nn.Upsample(scale_factor=3, mode="bilinear"))
+    cost = device.estimate(model, torch.zeros(1, 8, 16, 16))
+    assert (cost.host_operators, cost.subgraphs[-1].host_operators) == (1, ("resize_1",))
+    assert cost.subgraphs[-1].outside
+    assert (
+        "1 operator runs on the host processor, for a time that is a guess: 'resize_1' (resize: "
+        "bilinear resizing needs a power of two as its factor on each axis)"
+    ) in cost.warnings
+    without = replace(device, hardware=replace(device.hardware, host=()))
+    plain = without.estimate(model, torch.zeros(1, 8, 16, 16))
+    assert (plain.host_operators, plain.latency_ms) == (0, cost.latency_ms)
 
 
 @pytest.fixture
@@ -335,7 +357,7 @@ def test_an_operator_that_is_not_known_is_named_in_a_warning(own_folder):
 
     with pytest.warns(UnknownOperatorWarning, match=r"aten\.cumsum"):
         cost = load_device(own_folder).estimate(Odd(), torch.zeros(1, 4, 8, 8))
-    assert "operator aten.cumsum is not known: only its traffic counts" in cost.warnings
+    assert "operator aten.cumsum is not known: only the traffic counts" in cost.warnings
 
 
 _ELSEWHERE = """

@@ -158,6 +158,11 @@ class TestNumbers:
         np.testing.assert_array_equal(one, other)
 
 
+def test_how_far_costs_are_to_be_trusted_is_nothing_to_learn_from():
+    rows = [{"latency_ms": 1.0, "outside_share": n / 2, "host_operators": n} for n in (0.0, 1.0)]
+    assert numbers(COSTS, rows).tolist() == [[0.0], [0.0]]
+
+
 def test_descriptors_of_the_graph_are_a_group_apart_from_the_scores():
     space = SearchSpace(name="one", choices={"a": Ordinal(1, 2)})
     rows = [{"swap": 1.0, "mean_path": 4.0}, {"swap": 1.0, "mean_path": 16.0}]

@@ -14,6 +14,7 @@ from nas_ray.errors import SpaceError
 from nas_ray.estimate import lookup
 from nas_ray.estimate.building import traced
 from nas_ray.estimate.codes import Codebook
+from nas_ray.estimate.cost import COST_COLUMNS
 from nas_ray.estimate.dependence import NoFunctionError, smallest_set
 from nas_ray.estimate.learning import LearnedSpace, NotLearnedError
 from nas_ray.estimate.memory import peak_memory_bytes
@@ -54,8 +55,7 @@ def sampled(count: int, seed: int = 0, choices: Mapping[str, tuple] = CHOICES) -
 
 def alone(device, space, config) -> list[float]:
     cost = device.estimate(space.build(config), space.example_input(config))
-    return [cost.latency_ms, cost.latency_ms_upper, cost.peak_memory_bytes, cost.weight_bytes,
-            cost.macs]  # fmt: skip
+    return [getattr(cost, name) for name in COST_COLUMNS]
 
 
 def assert_equal_to_the_last_bit(device, space, configs, rows) -> None:
@@ -137,6 +137,36 @@ def test_other_spaces_are_looked_up_to_the_last_bit(small_device, make):
     distinct = {str([config[name] for name in USED]): n for n, config in enumerate(configs)}
     assert_equal_to_the_last_bit(small_device, space, configs, list(distinct.values()))
     assert space.built < COUNT // 2
+
+
+def test_what_is_outside_the_table_is_looked_up_to_the_last_bit(small_device):
+    """A convolution of 31 is nowhere in the table, and its share depends on the network around."""
+
+    def make(config: Mapping[str, Any]) -> nn.Module:
+        width = config["width"]
+        wide = nn.Conv2d(width, width, 31, padding=15) if config["wide"] == 2 else nn.Identity()
+        return stacked(config, wide)
+
+    space, configs = Plain(make), sampled(COUNT)
+    distinct = {str([config[name] for name in USED]): n for n, config in enumerate(configs)}
+    assert_equal_to_the_last_bit(small_device, space, configs, list(distinct.values()))
+    shares = small_device.estimate_configs(space, configs)["outside_share"].to_numpy()
+    is_wide = np.array([config["wide"] == 2 for config in configs])
+    assert shares[is_wide].min() > shares[~is_wide].max()
+
+
+def test_what_the_host_runs_is_looked_up_to_the_last_bit(small_device):
+    """The compiler knows no shuffled pixels: one more operator on the host for each."""
+
+    def make(config: Mapping[str, Any]) -> nn.Module:
+        shuffles = [nn.PixelUnshuffle(2), nn.PixelShuffle(2)] * (config["wide"] - 1)
+        return stacked(config, *shuffles)
+
+    space, configs = Plain(make), sampled(COUNT)
+    distinct = {str([config[name] for name in USED]): n for n, config in enumerate(configs)}
+    assert_equal_to_the_last_bit(small_device, space, configs, list(distinct.values()))
+    counts = small_device.estimate_configs(space, configs)["host_operators"].tolist()
+    assert counts == [2 * (config["wide"] - 1) for config in configs]
 
 
 def test_a_network_in_a_hundred_is_found_by_three_choices(small_device):
@@ -234,7 +264,10 @@ def learner(space) -> LearnedSpace:
 
 
 def test_no_configs_are_an_empty_table(small_device):
-    assert small_device.estimate_configs(classification.space(), []).shape == (0, 5)
+    assert small_device.estimate_configs(classification.space(), []).shape == (
+        0,
+        len(COST_COLUMNS),
+    )
 
 
 @pytest.mark.parametrize("place", [0, 700, COUNT - 1])

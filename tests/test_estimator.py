@@ -8,7 +8,7 @@ import pytest
 from nas_ray.estimate.estimator import Estimator, SubgraphLatency
 from nas_ray.estimate.interval import AS_THEY_ARE
 from nas_ray.estimate.operator_table import operator_table
-from nas_ray.graph import signature
+from nas_ray.graph import parse_signature, signature
 from nas_ray.measure.sampling import sample_subgraphs
 
 
@@ -57,12 +57,46 @@ LATENCIES = {
 
 def test_a_network_is_the_sum_and_repeated_subgraphs_are_wrong_together(plain):
     """Margins by hand: 3 of `a` occurs twice, 8 of `b` once: sqrt((2 * 3)^2 + 8^2) = 10."""
-    assert plain.network_ms(["a", "b", "a"], LATENCIES) == (90.0, pytest.approx(100.0))
+    found = plain.network(["a", "b", "a"], LATENCIES)
+    assert (found.latency_ms, found.latency_ms_upper) == (90.0, pytest.approx(100.0))
 
 
 def test_what_networks_add_to_margins_is_not_added_to_one_subgraph(plain):
     """By hand: twice the joint margin of 10 on 90 for a network; 50 and its margin of 8 alone."""
     twice = replace(AS_THEY_ARE, constant=2.0)
     doubled = replace(plain, calibration=replace(plain.calibration, joining=twice))
-    assert doubled.network_ms(["a", "b", "a"], LATENCIES) == (90.0, pytest.approx(110.0))
-    assert doubled.network_ms(["b"], LATENCIES) == (50.0, pytest.approx(58.0))
+    network, one = (doubled.network(keys, LATENCIES) for keys in (["a", "b", "a"], ["b"]))
+    assert (network.latency_ms, network.latency_ms_upper) == (90.0, pytest.approx(110.0))
+    assert (one.latency_ms, one.latency_ms_upper) == (50.0, pytest.approx(58.0))
+
+
+@pytest.mark.parametrize(
+    ("keys", "share"),
+    [(["b"], 0.0), (["a", "b", "a"], 40 / 90), (["a"], 1.0), ([], 0.0)],
+    ids=["none", "repeated", "all", "no_subgraph"],
+)
+def test_the_share_outside_the_table_is_one_of_the_latency(plain, keys, share):
+    """By hand: `a`, of 20 ms, is outside and `b`, of 50 ms, is not."""
+    latencies = {**LATENCIES, "a": replace(LATENCIES["a"], outside=True)}
+    assert plain.network(keys, latencies).outside_share == pytest.approx(share, rel=1e-15)
+
+
+def test_operators_on_the_host_are_counted_as_often_as_they_occur(plain):
+    latencies = {**LATENCIES, "a": replace(LATENCIES["a"], host_operators=2)}
+    assert plain.network(["a", "b", "a"], latencies).host_operators == 4
+    assert plain.network(["b"], latencies).host_operators == 0
+
+
+def test_a_subgraph_with_an_operator_on_the_host_is_outside_the_table(small_device):
+    """Resizing by 2 the accelerator can do, by 3 it cannot."""
+    texts = {n: f"1x16x16x16; resize 0 > 1x16x{16 * n}x{16 * n}" for n in (2, 3)}
+    parts = {text: parse_signature(text) for text in texts.values()}
+    found = small_device._estimator.latencies(parts)
+    assert [found[texts[n]].host_operators for n in (2, 3)] == [0, 1]
+    assert found[texts[3]].outside
+
+
+def test_the_share_of_many_networks_is_that_of_each(plain):
+    latencies = [replace(LATENCIES["a"], outside=True), LATENCIES["b"]]
+    found = plain.networks(np.array([[0, 1, 0], [-1, 1, -1], [-1, 0, 1]], np.int32), latencies)
+    assert found.outside_share.tolist() == [40 / 90, 0.0, 20 / 70]

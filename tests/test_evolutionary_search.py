@@ -9,9 +9,11 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 from toy_spaces import accuracy_of, conditional, dial_latency, dials, measured, twelve
 
-from nas_ray import Constraint, EvolutionarySearch, Objective
+from nas_ray import Constraint, EvolutionarySearch, Objective, Ordinal
 from nas_ray import SearchSpace as Space
 from nas_ray.errors import InfeasibleError, SearchError, SpaceError, TraceError
 from nas_ray.pareto import hypervolume
@@ -532,3 +534,39 @@ def test_it_finds_more_hypervolume_than_random_sampling(pending):
         random.append(zdt1_share(search, [search.space.sample(rng) for _ in range(200)]))
     assert min(found) > max(random)
     assert np.mean(found) > np.mean(random) + 0.07
+
+
+def test_networks_that_leave_operators_to_the_host_can_be_forbidden(small_device):
+    """Of these factors the compiler resizes by 2 and 4 only."""
+    space = Space(
+        name="factors",
+        choices={"channels": Ordinal(16, 32), "factor": Ordinal(2, 3, 4)},
+        build=lambda config: nn.Sequential(
+            nn.Conv2d(3, config["channels"], 3),
+            nn.Upsample(scale_factor=config["factor"], mode="bilinear"),
+        ),
+        example_input=lambda config: torch.zeros(1, 3, 16, 16),
+    )
+    search = make(space, small_device, constraints=[Constraint("host_operators", upper=0)])
+    assert sorted(search.ask()["factor"] for _ in range(4)) == [2, 2, 4, 4]
+    with pytest.raises(StopIteration):
+        search.ask()
+
+
+def test_networks_that_are_in_good_part_a_guess_can_be_forbidden(small_device):
+    """Kernels of 31 are nowhere in the table, and their networks are never proposed."""
+
+    def build(config):
+        kernel = config["kernel"]
+        return nn.Conv2d(3, config["channels"], kernel, padding=kernel // 2)
+
+    space = Space(
+        name="kernels",
+        choices={"channels": Ordinal(16, 32, 64), "kernel": Ordinal(3, 31)},
+        build=build,
+        example_input=lambda config: torch.zeros(1, 3, 32, 32),
+    )
+    search = make(space, small_device, constraints=[Constraint("outside_share", upper=0.2)])
+    assert [search.ask()["kernel"] for _ in range(3)] == [3, 3, 3]
+    with pytest.raises(StopIteration):
+        search.ask()

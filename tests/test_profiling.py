@@ -1,10 +1,11 @@
 """`profile`: every sample is measured once or reported lost, whatever the back-end does.
 
-The back-end keeps a log of what it was asked, and device.toml says at which call, or for which
+The back-end keeps a log of what it was asked, and a file beside it says at which call, or for which
 subgraphs, it misbehaves.
 """
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -36,18 +37,18 @@ class Workplace:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.log = folder / "device", folder / "log"
+        self.behaviour = folder / "behaviour.json"
         self.folder.mkdir()
+        (self.folder / "device.toml").write_text(
+            f"{PLAIN}backend = 'vela'\nlog = '{self.log}'\nbehaviour = '{self.behaviour}'\n",
+            encoding="utf-8",
+        )
         self.behave()
 
     def behave(self, usual="measure", crashes_on=-1, sleep_s=0.0, **actions) -> None:
         """From now on do `usual`, except at the calls named; the log begins anew."""
-        lines = [f'{name} = "{action}"' for name, action in actions.items()]
-        text = (
-            f"{PLAIN}backend = 'vela'\n"
-            f"log = '{self.log}'\nusual = '{usual}'\ncrashes_on = {crashes_on}\n"
-            f"sleep_s = {sleep_s}\n[measure.actions]\n"
-        )
-        (self.folder / "device.toml").write_text(text + "\n".join(lines), encoding="utf-8")
+        values = {"usual": usual, "crashes_on": crashes_on, "sleep_s": sleep_s, "actions": actions}
+        self.behaviour.write_text(json.dumps(values), encoding="utf-8")
         self.log.unlink(missing_ok=True)
 
     def profile(self, count, *, workers=1, on_progress=None, **budget):

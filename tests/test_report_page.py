@@ -205,6 +205,51 @@ def test_a_head_takes_more_lines_before_a_value_does(tmp_path):
     assert "58.50 (+441 %)" in text
 
 
+def guessing(folder: Path, *shares: float, host_operators: int = 0) -> Record:
+    """Networks with these shares of their latency outside the table, all on the front.
+
+    So many operators of the last one run on the host.
+    """
+    record = opened(folder)
+    for number, share in enumerate(shares):
+        costs = {"latency_ms": 1.0 + number / 10, "outside_share": share}
+        costs["host_operators"] = host_operators if number == len(shares) - 1 else 0
+        start(record, number, 1.0, costs=costs)
+        train(record, number, 0.5 + number / 10)
+        end(record, number, "completed")
+    return record
+
+
+def test_the_share_outside_the_table_has_a_column_and_a_line_where_there_is_any(tmp_path):
+    record = guessing(tmp_path, 0.0, 0.375)
+    assert re.search(r"latency +outside", terminal(record))
+    rows = [line.split() for line in terminal(record).splitlines()]
+    assert ["0", "0.5000", "1.000", "0.000"] in rows
+    assert ["1", "0.6000", "1.100", "37.50"] in rows
+    text = page(record)
+    assert "<td>1.100</td><td>37.50</td>" in text
+    assert (
+        "<p>latency in good part a guess: 1 of 2 trained networks, 1 of 2 on the front (more than "
+        "10 % of it outside the table, or operators on the host processor).</p>"
+    ) in text
+
+
+def test_operators_on_the_host_have_a_column_where_there_are_any(tmp_path):
+    record = guessing(tmp_path, 0.0, 0.0, host_operators=2)
+    rows = [line.split() for line in terminal(record).splitlines()]
+    assert ["0", "0.5000", "1.000", "0"] in rows
+    assert ["1", "0.6000", "1.100", "2"] in rows
+    assert "1 of 2 trained networks" in page(record)
+
+
+@pytest.mark.parametrize("make", [example, lambda folder: guessing(folder, 0.0)])
+def test_where_no_latency_is_a_guess_nothing_is_said_of_it(tmp_path, make):
+    """The example is a record as it was written before shares were known."""
+    record = make(tmp_path)
+    assert "outside" not in terminal(record)
+    assert "outside" not in page(record)
+
+
 def test_a_failed_baseline_says_so_and_still_has_its_costs(tmp_path):
     text = terminal(failed_baseline(tmp_path))
     assert "baseline (failed)" in text
@@ -254,6 +299,8 @@ def test_the_curves_are_those_of_the_trials_that_reported(tmp_path):
         ("peak_memory_bytes", "peak memory (KiB)", 2048.0, "2.000"),
         ("weight_bytes", "weight (KiB)", 1024 * 1234.5, "1,234"),
         ("macs", "MACs (M)", 2.5e6, "2.500"),
+        ("outside_share", "outside (%)", 0.125, "12.50"),
+        ("host_operators", "host operators", 3.0, "3"),
         ("val_accuracy", "val accuracy", 1.0, "1.000"),
         ("ms", "ms", np.nan, "–"),
     ],

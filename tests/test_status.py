@@ -7,7 +7,7 @@ import pytest
 
 from nas_ray.cli import main
 from nas_ray.record import Record
-from nas_ray.report import Funnel, status_of, status_text
+from nas_ray.report import Doubtful, Funnel, status_of, status_text
 
 HEADER = {
     "space": {"name": "cells", "choices": {}},
@@ -26,10 +26,12 @@ BATCH = {
 }
 
 
-def trial(number: int, begun: float, ended: float | None, status: str = "completed") -> list[dict]:
+def trial(
+    number: int, begun: float, ended: float | None, status: str = "completed", **costs: float
+) -> list[dict]:
     """A trial of one epoch: accuracy and latency rise with its number, so all are on the front."""
     start = {"event": "start", "trial": number, "config": {"a": number}, "time": begun}
-    start["costs"] = {"latency_ms": 1.0 + number}
+    start["costs"] = {"latency_ms": 1.0 + number, **costs}
     if ended is None:
         return [start]
     report = {"event": "result", "trial": number, "epoch": 1, "checkpoint": "", "time": ended}
@@ -132,6 +134,30 @@ def test_a_record_from_before_runs_were_noted_is_read_as_well(tmp_path):
 def test_of_a_search_that_is_over_nothing_is_left(tmp_path):
     record = written(tmp_path, {"event": "run", "trials": 1, "time": 0.0}, *trial(0, 0.0, 10.0))
     assert status_text(status_of(record)).splitlines()[-1] == "360 trials an hour"
+
+
+def test_networks_whose_latency_is_in_good_part_a_guess_are_counted_in_one_line(tmp_path):
+    """More than a tenth outside the table: 2 of 5, 1 of them trained in full; 1 on the host."""
+    events = [
+        *trial(0, 0.0, 1.0),  # as it was written before shares were known
+        *trial(1, 0.0, 1.0, outside_share=0.1),
+        *trial(2, 0.0, 1.0, outside_share=0.11),
+        *trial(3, 0.0, 1.0, "stopped", outside_share=1.0),
+        *trial(4, 0.0, 1.0, outside_share=0.0, host_operators=1),
+    ]
+    found = status_of(written(tmp_path, *events))
+    assert found.doubtful == Doubtful(trained=3, front=2)
+    assert status_text(found).splitlines()[2] == (
+        "latency in good part a guess: 3 of 5 trained networks, 2 of 4 on the front (more than "
+        "10 % of it outside the table, or operators on the host processor)"
+    )
+
+
+@pytest.mark.parametrize("costs", [{}, {"outside_share": 0.05}], ids=["old_record", "little"])
+def test_where_no_latency_is_a_guess_there_is_no_line(tmp_path, costs):
+    found = status_of(written(tmp_path, *trial(0, 0.0, 1.0, **costs)))
+    assert found.doubtful == Doubtful(trained=0, front=0)
+    assert "guess" not in status_text(found)
 
 
 def test_the_command_prints_every_folder_and_ends_with_json(tmp_path, capsys):

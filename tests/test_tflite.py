@@ -16,7 +16,7 @@ from ethosu.vela.tflite import BuiltinOperator, BuiltinOptions, Model, TensorTyp
 from nas_ray.errors import MeasureError
 from nas_ray.graph import trace
 from nas_ray.measure import blocks
-from nas_ray.measure.lowering import WEIGHT_SIGMA, channels_last
+from nas_ray.measure.tflite.lowering import WEIGHT_SIGMA
 from nas_ray.measure.sampling import sample_subgraphs
 from nas_ray.measure.tflite import to_tflite
 

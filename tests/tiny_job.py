@@ -30,6 +30,16 @@ class NaNAfterOneEpoch(nn.Module):
         return self.linear(images.flatten(1)) * spoilt
 
 
+def wide_kernel() -> nn.Module:
+    """A kernel of 31, which no table holds."""
+    return nn.Sequential(nn.Conv2d(1, 8, 31), nn.MaxPool2d(2))
+
+
+def shuffled_pixels() -> nn.Module:
+    """What no Ethos-U compiler knows."""
+    return nn.PixelShuffle(2)
+
+
 class DiesInTraining(nn.Module):
     """Takes its process with it at the first training step."""
 

@@ -1,14 +1,18 @@
 """What the estimator is tested on: graphs from seeds that no table was ever made from."""
 
+import warnings
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
+from kinds import SPECIMENS
 from published import CLASSIFIERS
 from torch import nn
 
-from nas_ray.graph import Graph, signature, trace
+from nas_ray.errors import TraceError
+from nas_ray.graph import Graph, UnknownOperatorWarning, signature, trace
 from nas_ray.measure.blocks import inverted_bottleneck
 from search_spaces import classification
 
@@ -23,11 +27,12 @@ _REPEATS_IN_A_ROW = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One graph to estimate; `key` is its signature."""
+    """One graph to estimate; `key` is its signature, `kind` the group it is judged in."""
 
     name: str
     graph: Graph
     key: str
+    kind: str = ""
 
 
 def networks(
@@ -60,6 +65,23 @@ def published() -> list[Case]:
         for name, (build, _) in CLASSIFIERS.items()
         for side in PUBLISHED_SIDES
     ]
+
+
+@cache
+def kinds() -> tuple[list[Case], dict[str, str]]:
+    """Every network of `kinds`, and why others of them cannot be traced, by name."""
+    found, untraceable = [], {}
+    for one in SPECIMENS:
+        try:
+            with warnings.catch_warnings(), torch.device("meta"):
+                # An operator that is not known makes a flag, which is what is judged.
+                warnings.simplefilter("ignore", UnknownOperatorWarning)
+                graph = trace(one.build(), tuple(map(torch.empty, one.shapes)))
+        except TraceError as error:
+            untraceable[one.name] = str(error)
+        else:
+            found.append(Case(name=one.name, graph=graph, key=signature(graph), kind=one.kind))
+    return found, untraceable
 
 
 #: The sets that are drawn at random.

@@ -120,4 +120,4 @@ def _raw(operators: OperatorTable, hardware: Hardware) -> Array:
     factor = hardware.parallelism_factor
     work = effort(operators, hardware.array, factor, hardware.macs_per_cycle)
     constant = np.ones((len(operators), len(RESOURCES) + 1))
-    return features(operators, work, constant, constant[:, 0], factor)
+    return features(operators, work, constant, constant[:, 0], hardware)

@@ -28,7 +28,7 @@ def print_accuracy(console: Console, title: str, rows: Mapping[str, Figures]) ->
     """A row a set of graphs."""
     table = Table("", *(heading for heading, _, _ in _COLUMNS), "which", title=title)
     for name, found in rows.items():
-        cells = (_cell(found, key, form) for _, key, form in _COLUMNS)
+        cells = (cell(found, key, form) for _, key, form in _COLUMNS)
         table.add_row(name, *cells, found.get("worst_name", ""))
     console.print(table)
 
@@ -41,7 +41,7 @@ def print_methods(console: Console, title: str, label: str, rows: Sequence[Figur
     table = Table(*([label] if label == "rows" else [label, "rows"]), *headings, title=title)
     for row in rows:
         first = [str(row[key] or "-") for key in dict.fromkeys((label, "rows"))]
-        cells = (_cell(row.get(name, {}), key, form) for name in sets for _, key, form in few)
+        cells = (cell(row.get(name, {}), key, form) for name in sets for _, key, form in few)
         table.add_row(*first, *cells)
     console.print(table)
 
@@ -80,6 +80,7 @@ def print_times(console: Console, title: str, rows: Mapping[str, Figures], unit:
     console.print(table)
 
 
-def _cell(found: Figures, key: str, form: str) -> str:
+def cell(found: Figures, key: str, form: str) -> str:
+    """One figure, or a dash where there is none."""
     value = found.get(key)
     return "-" if value is None else form.format(value)

@@ -17,6 +17,7 @@ from nas_ray.cli.options import add_json, verb_parser
 from nas_ray.cli.terminal import console
 from nas_ray.device import device_folder, load_device
 from nas_ray.errors import DeviceError, NasRayError
+from nas_ray.measure.measured_with import require_same_device
 
 if TYPE_CHECKING:
     from nas_ray.measure.network_table import MeasuredNetwork
@@ -30,7 +31,7 @@ _USELESS = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Estimates beside measurements; `width` is how far the 95 % bound lies above, relative."""
+    """Estimates beside measurements; `width` is how far the upper end lies above, relative."""
 
     mape: float
     within_10_percent: float
@@ -62,6 +63,7 @@ def run_calibrate(options: Namespace) -> None:
     source, folder = device_folder(options.device), Path(options.to)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DeviceError(f"--to {folder}: there is something already. Name a new folder.")
+    require_same_device(source)
     networks = read_measured(Path(options.measured))
     try:
         # Earlier measurements stay behind: the new ones take their place.
@@ -109,7 +111,7 @@ def _fit(estimated_ms: np.ndarray, measured_ms: np.ndarray, width: float) -> Fit
 
 
 def _show(folder: Path, level: str, fits: Mapping[str, Fit], count: int) -> None:
-    table = Table("", "MAPE", "within 10 %", "Spearman", "95 % bound above estimate")
+    table = Table("", "MAPE", "within 10 %", "Spearman", "upper end above estimate")
     table.title = f"{count} measured networks; correction: {level}"
     table.caption = "after: each network is estimated by a correction that was fitted without it"
     for when, fit in fits.items():

@@ -17,6 +17,8 @@ from nas_ray.cli.terminal import Meter, console
 from nas_ray.device import Device, device_folder, load_device
 from nas_ray.errors import MeasureError, NasRayError, SearchError
 from nas_ray.estimate.hardware import read_hardware
+from nas_ray.measure.measured_with import require_same_device
+from nas_ray.measure.network_table import NETWORKS
 
 if TYPE_CHECKING:
     from nas_ray.measure.workers import MeasureMany
@@ -48,6 +50,12 @@ def profile_parser() -> ArgumentParser:
     parser.add_argument(
         "--detect", action="store_true", help="find the parallelism factor first, and write it down"
     )
+    parser.add_argument(
+        "--anew",
+        action="store_true",
+        help="measure everything again, as after a change of device.toml: the table there is kept "
+        "as measurements.1.csv.gz; leave --anew out to go on after an interruption",
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes that measure (default 1)")
     parser.add_argument("--ray", type=str, help="measure on a Ray cluster: auto, local or address")
     parser.add_argument(
@@ -63,6 +71,8 @@ def run_profile(options: Namespace) -> None:
 
     _check(options)
     folder = device_folder(options.device)
+    if not options.anew:
+        require_same_device(folder)
     time_s = seconds(options.time) if options.time else None
     budget = Budget(count=options.count, target_mape=options.target_mape, time_s=time_s)
     found: dict[str, Any] = {}
@@ -79,10 +89,12 @@ def run_profile(options: Namespace) -> None:
                 measure_many=measure_many,
                 networks=networks,
                 on_progress=partial(_show, meter),
+                anew=options.anew,
             )
         _print_table(report)
         found |= {"table": str(report.table), "rows": report.rows, "added": report.added}
         found |= {"stopped": report.stopped, "failed": dict(report.failed)}
+        found |= {"set_aside": list(map(str, report.set_aside))}
         found |= _checked(load_device(folder), options, measure_many, networks)
     if options.json:
         print(json.dumps(found))
@@ -121,13 +133,18 @@ def _measuring(folder: Path, options: Namespace) -> Iterator["MeasureMany"]:
 
 def _detect(folder: Path, measure_many: "MeasureMany") -> dict[str, int | None]:
     from nas_ray.profiling.device_toml import write_periods  # noqa: PLC0415 - imports torch
-    from nas_ray.profiling.sweep import detect  # noqa: PLC0415
+    from nas_ray.profiling.sweep import MAIN, detect  # noqa: PLC0415
 
     with Meter("looking for staircases", 0) as meter:
         periods = detect(measure_many, lambda done, count: meter.show(done, "", count))
     factor = write_periods(folder / "device.toml", periods)
     words = ", ".join(f"{name} {value or 'none'}" for name, value in periods.items())
-    console().print(f"channels at a time: {words}; parallelism_factor = {factor}", highlight=False)
+    output = console()
+    output.print(f"channels at a time: {words}; parallelism_factor = {factor}", highlight=False)
+    if periods[MAIN] is None:
+        text = "no staircase of up to 256 channels shows in convolutions: parallelism_factor stays "
+        text += "what device.toml said, or 1 where it said nothing"
+        output.print(text, highlight=False, soft_wrap=True)
     return periods
 
 
@@ -159,6 +176,14 @@ def _print_table(report: "ProfileReport") -> None:
     output = console()
     line = f"{report.table}: {report.rows} rows, {report.added} new; stopped by {report.stopped}"
     output.print(line, highlight=False, soft_wrap=True)
+    if report.set_aside:
+        text = f"the table before is kept: {', '.join(path.name for path in report.set_aside)}"
+        output.print(text, highlight=False, soft_wrap=True)
+        if (report.table.parent / NETWORKS).exists():
+            text = (
+                f"note: {NETWORKS} stays and corrects the new table; delete it if its networks ran "
+            )
+            output.print(text + "on other hardware", highlight=False, soft_wrap=True)
     for signature, reason in report.failed[:_FAILURES_SHOWN]:
         text = f"could not be measured: {shorten(signature, 80, placeholder=' ...')}: {reason}"
         output.print(text, markup=False, highlight=False, soft_wrap=True)

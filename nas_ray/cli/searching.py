@@ -53,7 +53,9 @@ def search_parser() -> ArgumentParser:
         "--constraint",
         type=str,
         action="append",
-        help="a bound such as 'latency_ms<=0.2' or 'peak_memory_bytes<=200000'; may be repeated",
+        help="a bound such as 'latency_ms<=0.2', 'peak_memory_bytes<=200000' or "
+        "'outside_share<=0.1' (the share of the latency that is a guess), 'host_operators<=0' "
+        "(operators that the accelerator cannot run); may be repeated",
     )
     parser.add_argument(
         "--storage",

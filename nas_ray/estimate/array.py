@@ -27,6 +27,12 @@ class Array:
     elements and at least `kernel_step[1]` more. `input_patch` are the heights and widths of which
     the input is read in multiples, kernel first and depth first. `weight_cycles` is the least
     time of a micro-block for each of its channels: so long its weights take to arrive.
+
+    Activations are stored in bricks of `brick_channels`; weights with their channels in and out
+    rounded up to `weight_channels`, or those of a depthwise convolution to a brick; each channel
+    has `constant_bytes` of scale and bias. A stride above `largest_stride` without padding is
+    unrolled into one operation an output pixel; a dilation above `largest_dilation` is made by
+    zeros between the weights. 0 stands for no such limit.
     """
 
     micro_blocks: tuple[Block, ...]
@@ -43,3 +49,8 @@ class Array:
     input_patch: tuple[tuple[int, int], tuple[int, int]]
     weight_cycles: float
     cores: int
+    brick_channels: int
+    weight_channels: int
+    constant_bytes: int
+    largest_stride: int
+    largest_dilation: int

@@ -1,6 +1,7 @@
 """Gradient boosting by scikit-learn, its trees taken out as plain arrays."""
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
@@ -22,6 +23,23 @@ def fit_trees(rows: Array, target: Array) -> Trees:
         ),
         rows,
         target,
+    )
+
+
+def fit_chances(rows: Array, target: NDArray[np.bool_]) -> Trees:
+    """Fit how likely `target` `(N,)` is on `rows` `(N, F)`: the mean of what is like it."""
+    return _fitted(
+        HistGradientBoostingRegressor(
+            max_iter=60,
+            learning_rate=0.2,
+            max_leaf_nodes=40,
+            min_samples_leaf=5,
+            max_features=0.5,
+            early_stopping=False,
+            random_state=0,
+        ),
+        rows,
+        target.astype(np.float64),
     )
 
 

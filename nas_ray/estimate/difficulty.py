@@ -23,7 +23,7 @@ def difficulty_features(table: OperatorTable, latency_ms: Array) -> Array:
         *(table.total((table.kind == k) * 1.0) for k in range(len(KINDS))),
         *(np.log1p(table.total(table[name])) for name in ("macs", "weights", "written")),
         table.total(grouped * 1.0),
-        table.total(table["looked_up"]),
+        table.total(np.where(table["activation"] > 1, 1.0, 0.0)),
         table.has_before,
         table.has_after,
     ]

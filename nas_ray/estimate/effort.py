@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nas_ray.estimate.array import Array as ArithmeticArray
 from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable
+from nas_ray.estimate.rewriting import Operations, operations
 from nas_ray.estimate.tiling import Layers, blocks, is_kernel_first, micro_blocks, round_up
 
 _CONVOLUTIONS = tuple(
@@ -20,10 +21,6 @@ _CONVOLUTIONS = tuple(
     for kind in ("conv", "pointwise", "linear", "transposed_conv", "matmul")
 )
 _BY_CHANNEL = tuple(float(KINDS.index(kind)) for kind in ("depthwise", "pool"))
-#: Channels that lie together in memory.
-_BRICK = 16
-#: Bytes of scale and bias that come with a channel.
-_CONSTANT_BYTES = 10
 #: The parts of an effort that each bound the time from below.
 RESOURCES = (
     *("arithmetic", "outputs", "constants", "weights", "input", "output", "once", "scales"),
@@ -40,7 +37,8 @@ class Effort:
     read in all passes, `once` those of one pass with all constants, `near` and `moved` everything
     that passes the near memory with and without weights. `first_block` is the arithmetic before
     anything is written, `block` `(O, 3)` the block of outputs made at a time, `passes` how often
-    constants are read.
+    constants are read. `operations` says what a compiler makes of the operator, each with a kernel
+    of `window` elements.
     """
 
     bounds: dict[str, Array]
@@ -52,51 +50,62 @@ class Effort:
     slices: Array
     padded_weights: Array
     is_kernel_first: NDArray[np.bool_]
+    operations: Array
+    window: Array
 
 
 def effort(
     table: OperatorTable, array: ArithmeticArray | None, factor: int, macs_per_cycle: int
 ) -> Effort:
-    """The work of each operator of `table` on `array`, or without one on `factor` lanes."""
+    """Return the work of each operator of `table` on `array`, or without one on `factor` lanes.
+
+    That of an operator that becomes several operations is the sum of theirs.
+    """
+    ops = operations(table, array)
     by_channel = np.isin(table["kind"], _BY_CHANNEL)
     heavy = by_channel | np.isin(table["kind"], _CONVOLUTIONS)
-    channels_in = np.where(by_channel, table["channels_in"], table["channels_in"] / table["groups"])
-    shape = np.stack([table["height"], table["width"], table["channels"]], axis=1)
+    shape = np.stack([ops.height, ops.width, ops.channels], axis=1)
     if array is None:
-        making = _plain_making(table, shape, by_channel, factor, macs_per_cycle)
+        making = _plain_making(ops, shape, by_channel, factor, macs_per_cycle)
     else:
-        making = _block_making(table, shape, by_channel, channels_in, array)
+        making = _block_making(ops, shape, by_channel, array)
     made = np.minimum(making.block, shape)
     passes = np.ceil(shape[:, :2] / making.block[:, :2]).prod(axis=1)
     slices = np.ceil(shape[:, 2] / making.block[:, 2])
     count = (shape / made).prod(axis=1)
     has_weights = heavy & (table["weights"] > 0)
-    constants = np.where(has_weights, passes * _padded_channels(shape, making.block), 0.0)
-    padded = np.where(has_weights, _padded_weights(table, channels_in, by_channel), 0.0)
+    brick = float(array.brick_channels) if array else 1.0
+    channels = _padded_channels(shape, making.block, brick)
+    constants = np.where(has_weights, passes * channels, 0.0)
+    padded = np.where(has_weights, _padded_weights(ops, by_channel, array), 0.0)
     again = np.where(by_channel, 1.0, slices)
-    read = np.where(heavy, _patch(table, made) * passes * again, table["read"])
-    written = shape[:, 0] * shape[:, 1] * round_up(shape[:, 2], _BRICK)
+    read = np.where(heavy, _patch(ops, made, brick) * passes * again, ops.read)
+    written = np.where(heavy, shape[:, 0] * shape[:, 1] * round_up(shape[:, 2], brick), ops.written)
+    scales = (array.constant_bytes if array else 0) * constants
+    bounds = {
+        "arithmetic": np.where(heavy, making.cycles * count, 0.0),
+        "outputs": np.where(heavy, made.prod(axis=1) * count, ops.written),
+        "constants": constants,
+        "weights": np.where(has_weights, passes, 1.0) * ops.weights,
+        "input": read,
+        "output": written,
+        "once": np.where(has_weights, padded + scales, 0.0),
+        "scales": scales,
+        "near": read + written + padded * passes,
+        "moved": read + written,
+    }
     return Effort(
-        bounds={
-            "arithmetic": np.where(heavy, making.cycles * count, 0.0),
-            "outputs": np.where(heavy, made.prod(axis=1) * count, table["written"]),
-            "constants": constants,
-            "weights": np.where(has_weights, passes, 1.0) * table["weights"],
-            "input": read,
-            "output": written,
-            "once": np.where(has_weights, padded + _CONSTANT_BYTES * constants, 0.0),
-            "scales": _CONSTANT_BYTES * constants,
-            "near": read + written + padded * passes,
-            "moved": read + written,
-        },
+        bounds={name: values * ops.count for name, values in bounds.items()},
         first_block=np.where(heavy, making.cycles, 0.0),
         block=making.block,
         micro=making.micro,
-        blocks=count,
-        passes=passes,
+        blocks=count * ops.count,
+        passes=passes * ops.count,
         slices=slices,
-        padded_weights=padded,
+        padded_weights=padded * ops.count,
         is_kernel_first=making.is_kernel_first,
+        operations=ops.count,
+        window=ops.window,
     )
 
 
@@ -111,7 +120,7 @@ class _Making:
 
 
 def _plain_making(
-    table: OperatorTable,
+    ops: Operations,
     shape: Array,
     by_channel: NDArray[np.bool_],
     factor: int,
@@ -119,77 +128,75 @@ def _plain_making(
 ) -> _Making:
     """One block, its multiply-accumulates with channels rounded up to `factor`."""
     block = np.column_stack([shape[:, :2], round_up(shape[:, 2], factor)])
-    inner = np.where(by_channel, 1.0, round_up(table["channels_in"] / table["groups"], factor))
+    inner = np.where(by_channel, 1.0, round_up(ops.channels_in, factor))
     return _Making(
         block=block,
         micro=np.broadcast_to(np.array([1.0, 1.0, factor]), block.shape),
-        cycles=block.prod(axis=1) * table["window"] * inner / macs_per_cycle,
-        is_kernel_first=np.zeros(len(table), dtype=np.bool_),
+        cycles=block.prod(axis=1) * ops.window * inner / macs_per_cycle,
+        is_kernel_first=np.zeros(len(shape), dtype=np.bool_),
     )
 
 
 def _block_making(
-    table: OperatorTable,
-    shape: Array,
-    by_channel: NDArray[np.bool_],
-    channels_in: Array,
-    array: ArithmeticArray,
+    ops: Operations, shape: Array, by_channel: NDArray[np.bool_], array: ArithmeticArray
 ) -> _Making:
-    layers, kernel_first = _layers(table, by_channel, channels_in, array)
+    layers, kernel_first = _layers(ops, by_channel, array)
     block = blocks(layers, array)
     return _Making(
         block=block,
         micro=layers.micro,
-        cycles=_block_cycles(table, layers, np.minimum(block, shape), kernel_first, array),
+        cycles=_block_cycles(ops, layers, np.minimum(block, shape), kernel_first, array),
         is_kernel_first=kernel_first,
     )
 
 
-def _padded_channels(shape: Array, block: Array) -> Array:
+def _padded_channels(shape: Array, block: Array, brick: float) -> Array:
     """Channels out, filled up to whole bricks in the last block."""
-    rest = round_up(shape[:, 2] % np.maximum(block[:, 2], 1), _BRICK)
+    rest = round_up(shape[:, 2] % np.maximum(block[:, 2], 1), brick)
     return np.asarray(np.floor(shape[:, 2] / block[:, 2]) * block[:, 2] + rest)
 
 
 def _padded_weights(
-    table: OperatorTable, channels_in: Array, by_channel: NDArray[np.bool_]
+    ops: Operations, by_channel: NDArray[np.bool_], array: ArithmeticArray | None
 ) -> Array:
-    """Weights with their channels filled up, as they are stored."""
-    inner = np.where(by_channel, 1.0, round_up(channels_in, 8))
-    outer = round_up(table["channels"], np.where(by_channel, float(_BRICK), 8.0))
-    return np.asarray(table["window"] * inner * outer)
+    """Weights with their channels filled up, as they are stored, and zeros of a dilation."""
+    step, brick = (array.weight_channels, array.brick_channels) if array else (1, 1)
+    inner = np.where(by_channel, 1.0, round_up(ops.channels_in, step))
+    outer = round_up(ops.channels, np.where(by_channel, float(brick), float(step)))
+    return np.asarray(ops.window * inner * outer)
 
 
-def _patch(table: OperatorTable, made: Array) -> Array:
+def _patch(ops: Operations, made: Array, brick: float) -> Array:
     """Elements of the input under one block."""
-    sides = (made[:, :2] - 1) * table["stride"][:, None] + table["kernel"][:, None]
-    return np.asarray(sides.prod(axis=1) * round_up(table["channels_in"], _BRICK))
+    rows = (made[:, 0] - 1) * ops.stride_height + ops.reach_height
+    columns = (made[:, 1] - 1) * ops.stride_width + ops.reach_width
+    return np.asarray(rows * columns * round_up(ops.channels_in, brick))
 
 
 def _layers(
-    table: OperatorTable,
-    by_channel: NDArray[np.bool_],
-    channels_in: Array,
-    array: ArithmeticArray,
+    ops: Operations, by_channel: NDArray[np.bool_], array: ArithmeticArray
 ) -> tuple[Layers, NDArray[np.bool_]]:
-    micro = micro_blocks(table["height"], table["width"], table["channels"], array)
+    micro = micro_blocks(ops.height, ops.width, ops.channels, array)
     micro[by_channel] = array.depthwise_micro_block
-    kernel_first = is_kernel_first(table["window"], channels_in, array)
+    kernel_first = is_kernel_first(ops.window, ops.channels_in, array)
     shallow, deep = array.input_channels
     if array.shared_bytes:
         patch = micro[:, :2].copy()
     else:
         # Depth first, a flat micro-block reads a flat patch.
-        flat = np.stack([np.ones(len(table)), micro[:, 1]], axis=1)
+        flat = np.stack([np.ones(len(micro)), micro[:, 1]], axis=1)
         narrow = np.where(micro[:, :1] == 1, flat, np.array(array.input_patch[1], dtype=float))
         patch = np.where(kernel_first[:, None], np.array(array.input_patch[0], dtype=float), narrow)
     layers = Layers(
-        height=table["height"],
-        width=table["width"],
-        channels=table["channels"],
-        channels_in=channels_in,
-        kernel=table["kernel"],
-        stride=table["stride"],
+        height=ops.height,
+        width=ops.width,
+        channels=ops.channels,
+        channels_in=ops.channels_in,
+        kernel_height=ops.reach_height,
+        kernel_width=ops.reach_width,
+        elements=ops.window,
+        stride_height=ops.stride_height,
+        stride_width=ops.stride_width,
         micro=micro,
         depth=np.where(kernel_first, float(shallow), float(deep)),
         patch=patch,
@@ -199,7 +206,7 @@ def _layers(
 
 
 def _block_cycles(
-    table: OperatorTable,
+    ops: Operations,
     layers: Layers,
     made: Array,
     kernel_first: NDArray[np.bool_],
@@ -209,10 +216,10 @@ def _block_cycles(
     steps = np.ceil(made / layers.micro)
     pixels, depth = steps[:, 0] * steps[:, 1], steps[:, 2]
     least = array.weight_cycles * layers.micro[:, 2]
-    elements = np.ceil(table["window"] / array.kernel_lanes)
+    elements = np.ceil(ops.window / array.kernel_lanes)
     many = np.maximum(least, array.kernel_lanes * pixels) * elements * depth
     at_once = np.minimum(layers.channels_in, layers.depth)
     groups, rounds = np.ceil(at_once / 8), np.ceil(layers.channels_in / at_once)
-    deep = np.maximum(least, groups * pixels) * table["window"] * depth * rounds
+    deep = np.maximum(least, groups * pixels) * ops.window * depth * rounds
     convolution = np.where(kernel_first, many * groups * rounds, deep)
     return np.asarray(np.where(layers.is_depthwise, many, convolution))

@@ -6,17 +6,20 @@ Axes: `O` operators, `F` features. A neighbour on the other side of a cut is unk
 import numpy as np
 
 from nas_ray.estimate.effort import Effort
+from nas_ray.estimate.hardware import Hardware
 from nas_ray.estimate.operator_table import Array, OperatorTable
 from nas_ray.estimate.tiling import round_up
 
 #: Changes whenever a feature, or what is kept of a fit, does: older fits are of no use then.
-VERSION = 5
+VERSION = 7
 
 
 def features(
-    table: OperatorTable, work: Effort, bounds_ms: Array, guess_ms: Array, factor: int
+    table: OperatorTable, work: Effort, bounds_ms: Array, guess_ms: Array, hardware: Hardware
 ) -> Array:
     """`(O, F)`; `bounds_ms` `(O, R + 1)` and `guess_ms` `(O,)` come from the roofline."""
+    factor = hardware.parallelism_factor
+    brick = hardware.array.brick_channels if hardware.array else factor
     ordered = np.sort(bounds_ms, axis=1)
     largest = ordered[:, -1]
     guess = np.log(guess_ms)
@@ -28,15 +31,28 @@ def features(
         np.log(ordered[:, -2] / largest),
         np.log(largest) - guess,
         table["kind"],
+        table["variant"],
+        table["activation"],
+        table["along_channels"],
         table["height_in"],
+        table["width_in"],
         table["channels_in"],
         table["height"],
         table["width"],
         table["channels"],
-        table["window"],
-        table["stride"],
-        table["looked_up"],
+        work.window,
+        table["kernel_height"],
+        table["kernel_width"],
+        table["stride_height"],
+        table["stride_width"],
+        table["dilation_height"] * table["dilation_width"],
+        table["groups"],
         table["operands"],
+        table["results"],
+        table["padding"],
+        table["channel_step"] % brick == 0,
+        log(work.operations),
+        log(table["read"]) - log(table["written"]),
         work.passes,
         work.blocks,
         work.slices,
@@ -50,8 +66,8 @@ def features(
         padded - log(work.blocks),
         log(table["macs"]),
         weights - log(table["macs"]),
-        table["channels_in"] % 16 == 0,
-        table["channels"] % 16 == 0,
+        table["channels_in"] % brick == 0,
+        table["channels"] % brick == 0,
         table["channels_in"] / round_up(table["channels_in"], factor),
         table["channels"] / round_up(table["channels"], factor),
     ]

@@ -10,6 +10,8 @@ from zipfile import ZIP_LZMA, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_ray.estimate.coverage import as_arrays
+from nas_ray.estimate.coverage import from_arrays as coverage_from_arrays
 from nas_ray.estimate.features import VERSION
 from nas_ray.estimate.hardware import Hardware
 from nas_ray.estimate.interval import Calibration, Joining
@@ -45,10 +47,9 @@ def packed(fit: Fit, key: str) -> bytes:
         "key": np.array(f"{VERSION} {key}"),
         "roofs": model.roofline.roofs,
         "weights": model.roofline.weights,
-        "free": model.free,
-        "low": model.low,
-        "high": model.high,
+        **as_arrays(model.coverage),
         **model.trees.arrays("trees_"),
+        **model.paying.arrays("paying_"),
         **calibration.difficulty.arrays("difficulty_"),
         **{f"calibration_{name}": getattr(calibration, name) for name in _FACTORS},
         "familiar": calibration.familiar,
@@ -90,9 +91,8 @@ def _from_arrays(arrays: dict[str, NDArray[Any]], hardware: Hardware) -> Fit:
             hardware=hardware,
             roofline=Roofline(roofs=arrays["roofs"], weights=arrays["weights"]),
             trees=from_arrays(arrays, "trees_"),
-            free=arrays["free"],
-            low=arrays["low"],
-            high=arrays["high"],
+            paying=from_arrays(arrays, "paying_"),
+            coverage=coverage_from_arrays(arrays),
         ),
         calibration=Calibration(
             difficulty=from_arrays(arrays, "difficulty_"),

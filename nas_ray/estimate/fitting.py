@@ -14,7 +14,7 @@ from nas_ray.estimate.samples import Measured, Samples, samples
 
 #: Rows are held out in so many parts: few while a table still grows, more for the bounds of a
 #: fitted device, so that what they are made from is nearly the regression that they are for.
-FOLDS, FOLDS_FOR_BOUNDS = 4, 8
+FOLDS, FOLDS_FOR_BOUNDS = 4, 5
 _FEWEST_ROWS = 30
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from nas_ray.errors import DeviceError
 from nas_ray.estimate.array import Array
+from nas_ray.estimate.host_rules import HostRule, read_host_rules
 from nas_ray.estimate.staging import Staging
 
 
@@ -31,7 +32,8 @@ class Hardware:
     and whether some write over their inputs (see `ordering.py`); if not, as the graph has it.
     With `splits_silu` x * sigmoid(x) is two operators, and both factors are alive.
     `staging` says which weights are copied beside the activations; None: none are. `array` is how
-    outputs are made block by block; None: nobody knows.
+    outputs are made block by block; None: nobody knows. `host` says what the compiler leaves to
+    the host processor.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Hardware:
     splits_silu: bool = False
     staging: Staging | None = None
     array: Array | None = None
+    host: tuple[HostRule, ...] = ()
 
 
 def read_hardware(path: Path) -> Hardware:
@@ -87,6 +90,7 @@ def read_hardware(path: Path) -> Hardware:
         splits_silu=_flag(path, document, "splits_silu"),
         staging=_staging(path, document),
         array=_array(path, document),
+        host=read_host_rules(path, document),
     )
 
 

@@ -4,7 +4,7 @@ What is learned is the latency of an operator beside its neighbours; a subgraph 
 First a roofline (`roofline.py`), then boosted trees on what is left, log(measured / roofline).
 `regression.py` fits both.
 
-Axes: `G` graphs, `O` operators, `K` kinds, `B` properties whose range the table covers.
+Axes: `G` graphs, `O` operators.
 """
 
 from dataclasses import dataclass
@@ -12,40 +12,37 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_ray.estimate.coverage import Coverage
 from nas_ray.estimate.effort import Effort, effort
 from nas_ray.estimate.features import features
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable
+from nas_ray.estimate.operator_table import Array, OperatorTable
 from nas_ray.estimate.roofline import Roofline
 from nas_ray.estimate.trees import Trees
 
-#: A property may lie this factor outside the table's range before an estimate is a guess.
-_SLACK = 1.1
-_BOUNDED = ("height", "width", "channels_in", "channels", "window", "macs", "weights")
-_DEPTHWISE = KINDS.index("depthwise")
+#: A chance this near to none or to one is taken as it.
+_SURE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyModel:
     """A fitted regression.
 
-    `free` `(K, K + 1)` says which kinds take no time of their own after another (the first column
-    is the beginning of a graph); `low` and `high` `(K, B + 1)` is what the table covers, in
-    logarithms: nothing for a kind it does not have.
+    `trees` predict log(latency / first guess), `paying` how likely it is that an operator takes
+    any time of its own: what is joined in place, or only renamed, does not.
     """
 
     hardware: Hardware
     roofline: Roofline
     trees: Trees
-    free: NDArray[np.bool_]
-    low: Array
-    high: Array
+    paying: Trees
+    coverage: Coverage
 
     def graphs_ms(self, table: OperatorTable) -> tuple[Array, NDArray[np.bool_]]:
         """Latency of each graph, and whether it lies outside what was measured; both `(G,)`."""
         if not len(table):
             return np.zeros(table.graphs), np.zeros(table.graphs, dtype=np.bool_)
-        outside = table.total(self._is_outside(table).astype(np.float64)) > 0
+        outside = table.total(self.coverage.is_outside(table).astype(np.float64)) > 0
         return table.total(self.operators_ms(table)), outside
 
     def operators_ms(self, table: OperatorTable) -> Array:
@@ -53,14 +50,7 @@ class LatencyModel:
         work = work_of(table, self.hardware)
         rows, guess_ms = inputs(table, work, self.roofline, self.hardware)
         latency_ms = guess_ms * np.exp(self.trees.predict(rows))
-        return np.where(is_free(table, self.free), 0.0, latency_ms)
-
-    def _is_outside(self, table: OperatorTable) -> NDArray[np.bool_]:
-        kind = table.kind
-        values = bounded(table)
-        slack = np.log(_SLACK)
-        within = (values >= self.low[kind] - slack) & (values <= self.high[kind] + slack)
-        return np.asarray(~within.all(axis=1))
+        return np.asarray(latency_ms * likely(self.paying.predict(rows)))
 
 
 def work_of(table: OperatorTable, hardware: Hardware) -> Effort:
@@ -75,16 +65,9 @@ def inputs(
     kind = table.kind
     bounds_ms = roofline.bounds_ms(work, kind)
     guess_ms = roofline.latency_ms(work, kind, bounds_ms)
-    factor = hardware.parallelism_factor
-    return features(table, work, bounds_ms, guess_ms, factor), guess_ms
+    return features(table, work, bounds_ms, guess_ms, hardware), guess_ms
 
 
-def is_free(table: OperatorTable, free: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`(O,)`: which operators take no time of their own, `free` as in LatencyModel."""
-    return np.asarray(free[table.kind, table.previous_kind])
-
-
-def bounded(table: OperatorTable) -> Array:
-    """`(O, B + 1)`: properties in logarithms; the last one is groups, but of depthwise ones."""
-    groups = np.where(table["kind"] == _DEPTHWISE, 1.0, table["groups"])
-    return np.column_stack([np.log1p(table[name]) for name in _BOUNDED] + [np.log(groups)])
+def likely(chance: Array) -> Array:
+    """Return the chances `(O,)` that operators take time, nearly sure ones as sure."""
+    return np.where(chance < _SURE, 0.0, np.where(chance > 1 - _SURE, 1.0, chance))

@@ -105,16 +105,18 @@ def _costs(
         inside[n, : len(cost.subgraphs)] = [number[key] for key, _ in cost.subgraphs]
     ids = inside[composition.ids].reshape(len(composition.ids), -1)
     ids = ids[:, (ids >= 0).any(axis=0)]
-    latency_ms, upper_ms = estimator.networks_ms(ids, [latencies[key] for key in number])
+    found = estimator.networks(ids, [latencies[key] for key in number])
     memories = [cost.memory for cost in costs]
     weight = np.array([*(c.weight_bytes for c in costs), 0], dtype=np.int64)
     macs = np.array([*(c.macs for c in costs), 0], dtype=np.int64)
     return {
-        "latency_ms": latency_ms,
-        "latency_ms_upper": upper_ms,
+        "latency_ms": found.latency_ms,
+        "latency_ms_upper": found.latency_ms_upper,
         "peak_memory_bytes": peaks(memories, composition.ids, memory.hardware.staging),
         "weight_bytes": weight[composition.ids].sum(axis=1),
         "macs": macs[composition.ids].sum(axis=1),
+        "outside_share": found.outside_share,
+        "host_operators": found.host_operators,
     }
 
 

@@ -3,39 +3,103 @@
 Axes: `G` graphs, `O` operators of all of them. What only renames memory is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import ceil, gcd, prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_ray.graph import Graph, Operator
-from nas_ray.graph.operators import VIEW_KINDS
+from nas_ray.graph import Graph, Operator, Tensor
+from nas_ray.graph.layout import is_renamed, moved, permutation_of
 
 Array = NDArray[np.float64]
 
-#: What an operator is to an accelerator; its place is its number in the column `kind`.
+#: What an operator is to an accelerator; its place is its number in the column `kind`. `renaming`
+#: is a transposition that moves nothing where channels are stored last.
 KINDS = (
     *("conv", "pointwise", "depthwise", "linear", "add", "multiply", "pool", "activation"),
     *("concat", "resize", "transposed_conv", "matmul", "softmax", "norm", "transpose", "pad"),
-    "other",
+    *("other", "slice", "reduce", "divide", "renaming", "repeat", "depth_to_space"),
 )
 _NUMBER = {kind: float(n) for n, kind in enumerate(KINDS)}
 _KIND_OF = {
     "depthwise_conv": "depthwise",
     "sub": "add",
+    "div": "divide",
     **dict.fromkeys(("mul", "maximum", "minimum"), "multiply"),
-    **dict.fromkeys(("mean", "avg_pool", "max_pool"), "pool"),
+    **dict.fromkeys(("avg_pool", "max_pool"), "pool"),
     **dict.fromkeys(("layer_norm", "batch_norm"), "norm"),
+    **dict.fromkeys(("depth_to_space", "space_to_depth"), "depth_to_space"),
 }
-#: An activation that accelerators apply on the way out, without a pass of its own.
-_CHEAP_ACTIVATIONS = ("", "relu", "relu6")
+#: How an activation is applied: on the way out; by a look-up; by a few operations of its own.
+_ACTIVATIONS = {
+    **dict.fromkeys(("", "relu", "relu6"), 0),
+    "leaky_relu": 1,
+    **dict.fromkeys(("sigmoid", "tanh", "hardswish", "gelu", "elu", "exp", "log", "rsqrt"), 2),
+    **dict.fromkeys(("abs", "neg"), 3),
+    "silu": 4,
+    "hardsigmoid": 5,
+    "prelu": 6,
+    "softplus": 7,
+    "mish": 8,
+    "log_sigmoid": 9,
+}
+#: Variants of the kinds that have any; what is not here is one that no table can hold.
+_VARIANTS: Mapping[str, Sequence[str]] = {
+    "resize": ("", "nearest", "bilinear_corners"),
+    "norm": ("", "rms", "group", "instance", "batch_norm"),
+    "pool": ("avg_pool", "max_pool", "mean"),
+    "reduce": ("", "sum", "max", "argmax", "var"),
+    "add": ("add", "sub"),
+    "multiply": ("mul", "maximum", "minimum", "glu"),
+    "pad": ("", "reflect", "replicate"),
+    "concat": ("", "stack", "roll"),
+    "depth_to_space": ("depth_to_space", "space_to_depth"),
+}
+_UNHEARD_OF = 99.0
 _COLUMNS = (
-    *("graph", "kind", "height_in", "width_in", "channels_in", "height", "width", "channels"),
-    *("window", "kernel", "stride", "groups", "looked_up", "macs", "weights", "biases"),
-    *("read", "written", "operands"),
+    *("graph", "kind", "variant", "activation", "along_channels", "height_in", "width_in"),
+    *("channels_in", "height", "width", "channels", "kernel_height", "kernel_width"),
+    *("stride_height", "stride_width", "dilation_height", "dilation_width", "groups", "batches"),
+    *("macs", "weights", "biases", "read", "written", "operands", "results", "padding"),
+    *("channel_step", "kept_inputs"),
 )
+#: Which columns say what a field of `Operator` means for its cost. A field that is not here, or a
+#: column that is in neither of the next two, would be priced in silence.
+COLUMNS_OF: Mapping[str, tuple[str, ...]] = {
+    "kind": ("kind",),
+    "inputs": (
+        "read",
+        "operands",
+        "height_in",
+        "width_in",
+        "channels_in",
+        "channel_step",
+        "kept_inputs",
+    ),
+    "outputs": ("written", "results", "height", "width", "channels", "batches"),
+    "kernel": ("kernel_height", "kernel_width", "padding"),
+    "stride": ("stride_height", "stride_width"),
+    "dilation": ("dilation_height", "dilation_width"),
+    "groups": ("groups",),
+    "mode": ("variant",),
+    "axes": ("along_channels", "variant"),
+    "activation": ("activation",),
+    "macs": ("macs",),
+    "weight_elements": ("weights",),
+    "bias_elements": ("biases",),
+}
+#: Columns whose value an operator must have in common with one of its kind in the table.
+LABELS = ("variant", "activation", "along_channels", "padding")
+#: Columns whose values must lie in the range of the table's operators of the kind.
+RANGED = (
+    *("height_in", "width_in", "channels_in", "height", "width", "channels", "kernel_height"),
+    *("kernel_width", "stride_height", "stride_width", "dilation_height", "dilation_width"),
+    *("groups", "batches", "macs", "weights", "biases", "read", "written", "operands", "results"),
+    *("channel_step", "kept_inputs"),
+)
+_WINDOWED = frozenset({"conv", "pointwise", "depthwise", "transposed_conv", "pool"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +136,11 @@ class OperatorTable:
         """`(O,)`: place of the kind before, plus one; 0 at the beginning of a graph."""
         return np.nan_to_num(self.of_previous(self["kind"] + 1)).astype(np.intp)
 
+    @property
+    def next_kind(self) -> NDArray[np.intp]:
+        """Places `(O,)` of the kind after, plus one; 0 at the end of a graph."""
+        return np.nan_to_num(self.of_next(self["kind"] + 1)).astype(np.intp)
+
     def total(self, values: Array) -> Array:
         """`(O,)` summed within each graph to `(G,)`."""
         return np.bincount(self.graph, weights=values, minlength=self.graphs).astype(np.float64)
@@ -101,12 +170,12 @@ class OperatorTable:
 
 
 def operator_table(graphs: Sequence[Graph]) -> OperatorTable:
-    """The operators of `graphs` in execution order, without views."""
+    """Return the operators of `graphs` in execution order, without those that only rename."""
     rows = [
         (n, *_numbers(graph, operator))
         for n, graph in enumerate(graphs)
         for operator in graph.operators
-        if operator.kind not in VIEW_KINDS
+        if is_counted(graph, operator)
     ]
     values = np.array(rows, dtype=np.float64).reshape(-1, len(_COLUMNS))
     return OperatorTable(
@@ -117,48 +186,144 @@ def operator_table(graphs: Sequence[Graph]) -> OperatorTable:
     )
 
 
-def kind_name(operator: Operator) -> str:
-    """One of KINDS."""
+def is_counted(graph: Graph, operator: Operator) -> bool:
+    """Tell whether an operator has a row: a reshape that moves nothing has none."""
+    if operator.kind != "reshape":
+        return True
+    before, after = (graph.tensors[i] for i in (operator.inputs[0], operator.outputs[0]))
+    return not (is_renamed(before, after) or len(after.shape) <= 2)
+
+
+def kind_name(graph: Graph, operator: Operator) -> str:
+    """Return one of KINDS."""
     if operator.kind == "conv":
         return "pointwise" if operator.kernel == (1, 1) else "conv"
+    if operator.kind == "mean":
+        return "pool" if _is_global(graph, operator) else "reduce"
+    if operator.kind == "reshape":
+        return "transpose"
+    if operator.kind == "transpose" and operator.mode:
+        return "transpose"
+    if operator.kind == "transpose":
+        before, after = (graph.tensors[i] for i in (operator.inputs[0], operator.outputs[0]))
+        order = moved(before, after, permutation_of(operator, len(before.shape)))
+        long = [n for n in order if before.stored_shape[n] > 1]
+        return "renaming" if long == sorted(long) else "transpose"
     name = _KIND_OF.get(operator.kind, operator.kind)
     return name if name in _NUMBER else "other"
 
 
+def _is_global(graph: Graph, operator: Operator) -> bool:
+    """Tell whether a mean leaves one number a channel of an image or a signal."""
+    tensor, result = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    is_usual = not operator.mode and not operator.axes and tensor.channel_axes == 1
+    return is_usual and result.elements == tensor.shape[1]
+
+
 def _numbers(graph: Graph, operator: Operator) -> tuple[float, ...]:
-    tensors, kind = graph.tensors, kind_name(operator)
-    shape_in = tensors[operator.inputs[0]].shape
-    shape_out = tensors[operator.outputs[0]].shape
-    window = prod(operator.kernel)
-    image_in, image_out = _image(shape_in, kind), _image(shape_out, kind)
+    tensors, kind = graph.tensors, kind_name(graph, operator)
+    before, after = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
+    image_in, image_out = _image(before), _image(after)
+    kernel, stride = operator.kernel, operator.stride
+    batches = 1
     if kind == "pool" and operator.kind == "mean":
-        window = image_in[0] * image_in[1]
+        kernel = image_in[:2]
+    if kind == "matmul":
+        batches = prod(after.shape[:-2])
+        image_in, image_out = _matrix(before), _matrix(after)
     return (
         _NUMBER[kind],
+        _variant(kind, operator),
+        _ACTIVATIONS.get(operator.activation, _UNHEARD_OF),
+        _along_channels(graph, operator),
         *image_in,
         *image_out,
-        window,
-        window**0.5,
-        prod(operator.stride) ** 0.5,
+        *kernel,
+        *(stride if kind in _WINDOWED or kind == "slice" else (1, 1)),
+        *operator.dilation,
         operator.groups,
-        operator.activation not in _CHEAP_ACTIVATIONS,
+        batches,
         operator.macs,
         operator.weight_elements,
         operator.bias_elements,
         sum(tensors[i].elements for i in operator.inputs),
         sum(tensors[i].elements for i in operator.outputs),
         len(operator.inputs),
+        len(operator.outputs),
+        _padding(kind, operator, image_in, image_out),
+        gcd(*(_image(tensors[i])[2] for i in (*operator.inputs, *operator.outputs))),
+        sum(i in graph.inputs or graph.readers[i] > 1 for i in operator.inputs),
     )
 
 
-def _image(shape: tuple[int, ...], kind: str) -> tuple[int, int, int]:
-    """Height, width and channels of a tensor of any rank.
+def _padding(
+    kind: str, operator: Operator, before: tuple[int, ...], after: tuple[int, ...]
+) -> float:
+    """Return 0 without padding, 1 for as much as one output a stride needs, 2 for another one."""
+    if kind not in _WINDOWED:
+        return 0.0
+    window = zip(operator.kernel, operator.dilation, strict=True)
+    reach = [(size - 1) * step + 1 for size, step in window]
+    if kind == "transposed_conv":
+        same = [side * step for side, step in zip(before, operator.stride, strict=False)]
+        valid = [
+            s + max(0, r - step) for s, r, step in zip(same, reach, operator.stride, strict=True)
+        ]
+        return 1.0 if list(after[:2]) == same else 2.0 * (list(after[:2]) != valid)
+    sides = [*zip(before, after, reach, operator.stride, strict=False)]
+    if all((b - r) // s + 1 == a for b, a, r, s in sides):
+        return 0.0
+    return 1.0 if all(a == -(-b // s) for b, a, _, s in sides) else 2.0
 
-    `(1, C, H, W)` and `(1, C, T)` have the channels second; what linear layers, products and
-    norms of tokens read and write has them last.
+
+def _matrix(tensor: Tensor) -> tuple[int, int, int]:
+    return 1, tensor.shape[-2], tensor.shape[-1]
+
+
+def _variant(kind: str, operator: Operator) -> float:
+    names = _VARIANTS.get(kind, ("",))
+    own = operator.mode
+    if kind in {"add", "multiply", "pool", "depth_to_space"} and not operator.mode:
+        own = operator.kind
+    if operator.kind == "batch_norm":
+        own = "batch_norm"
+    if kind == "transpose":
+        return 1.0 if operator.kind == "reshape" else 2.0 * (own == "shuffle")
+    return float(names.index(own)) if own in names else _UNHEARD_OF
+
+
+def _along_channels(graph: Graph, operator: Operator) -> float:
+    """Return 1 where an operator along axes works along the stored channels; 2: and others."""
+    tensor = graph.tensors[operator.inputs[0]]
+    if operator.kind not in {"mean", "softmax", "concat", "slice", "layer_norm", "flip"}:
+        return 0.0
+    rank = len(tensor.shape)
+    default = tuple(range(2, rank)) if operator.kind == "mean" else (1,)
+    axes = operator.axes or ((rank - 1,) if operator.kind == "layer_norm" else default)
+    channels = set(range(1, 1 + tensor.channel_axes)) or {rank - 1}
+    touched = len(channels & set(axes)) > 0
+    return float(touched) + float(touched and bool(set(axes) - channels))
+
+
+def _image(tensor: Tensor) -> tuple[int, int, int]:
+    """Return height, width and channels of a tensor of any rank.
+
+    Tokens are given the most nearly square image, as compilers do for linear layers of them.
     """
-    if kind in {"linear", "matmul", "softmax"} or len(shape) < 3:
-        return prod(shape[:-1]), 1, shape[-1]
-    if len(shape) == 3:
-        return 1, shape[2], shape[1]
-    return shape[-2], prod(shape[2:-2]) * shape[-1], shape[1]
+    stored = tensor.stored_shape
+    if len(stored) == 4 and tensor.channel_axes <= 1:
+        return stored[0] * stored[1], stored[2], stored[3]
+    if tensor.channel_axes:
+        first = len(stored) - tensor.channel_axes
+        rest = stored[:first]
+        return prod(rest[:-1]), rest[-1], prod(stored[first:])
+    height, width = squarest(prod(stored[:-1]))
+    return height, width, stored[-1]
+
+
+def squarest(count: int) -> tuple[int, int]:
+    """Return the most nearly square height and width of `count` pixels, the width larger."""
+    width = max(1, count // 16, ceil(count**0.5))
+    while count % width:
+        width += 1
+    return count // width, width

@@ -3,17 +3,18 @@
 Where a back-end says what a subgraph takes and not what each operator does, shares are guessed
 from the profile, then from the regression itself, a few rounds (expectation maximisation).
 
-Axes: `N` rows of the table, `O` operators, `K` kinds, `B` properties with a range.
+Axes: `N` rows of the table, `O` operators.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_ray.estimate.boosting import fit_trees
+from nas_ray.estimate.boosting import fit_chances, fit_trees
+from nas_ray.estimate.coverage import coverage_of
 from nas_ray.estimate.effort import Effort
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.latency import LatencyModel, bounded, inputs, is_free, work_of
-from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable
+from nas_ray.estimate.latency import LatencyModel, inputs, work_of
+from nas_ray.estimate.operator_table import Array, OperatorTable
 from nas_ray.estimate.roofline import Roofline
 from nas_ray.estimate.roofs import fit_roofline
 from nas_ray.estimate.samples import Samples
@@ -21,30 +22,30 @@ from nas_ray.estimate.trees import Trees
 
 #: Rounds of guessing shares where the table has none.
 _ROUNDS = 2
-#: Operators of a kind, after another kind, that take no time in this share of cases are free.
-_MOSTLY = 0.5
 
 
 def fit_latency(found: Samples, hardware: Hardware, rows: NDArray[np.bool_]) -> LatencyModel:
     """The regression on those samples for whose row `rows` `(N,)` is set."""
     table = found.table
     work = work_of(table, hardware)
-    used = rows[found.operator_row]
-    free = _free(table, found.operators_ms, used)
-    used &= ~is_free(table, free)
+    within = rows[found.operator_row]
     operators_ms = _first_shares(found, hardware, work)
     is_guess = np.isnan(found.operators_ms)
-    used &= operators_ms > 0
+    used = within & (operators_ms > 0)
     roofline, trees = _fit(table, work, hardware, operators_ms, used)
     for _ in range(_ROUNDS if is_guess[used].any() else 0):
         given, guess_ms = inputs(table, work, roofline, hardware)
-        predicted = np.where(is_free(table, free), 0.0, guess_ms * np.exp(trees.predict(given)))
+        predicted = guess_ms * np.exp(trees.predict(given))
         scale = found.latency_ms / np.maximum(found.row_total(predicted), 1e-12)
         operators_ms = np.where(is_guess, predicted * scale[found.operator_row], operators_ms)
         roofline, trees = _fit(table, work, hardware, operators_ms, used)
-    low, high = _ranges(table, rows[found.operator_row])
+    given, _ = inputs(table, work, roofline, hardware)
     return LatencyModel(
-        hardware=hardware, roofline=roofline, trees=trees, free=free, low=low, high=high
+        hardware=hardware,
+        roofline=roofline,
+        trees=trees,
+        paying=fit_chances(given[within], (operators_ms > 0)[within]),
+        coverage=coverage_of(table, within),
     )
 
 
@@ -79,20 +80,3 @@ def _first_shares(found: Samples, hardware: Hardware, work: Effort) -> Array:
     row = found.operator_row
     shared = guess / total[row] * found.latency_ms[row]
     return np.where(np.isnan(found.operators_ms), shared, found.operators_ms)
-
-
-def _free(table: OperatorTable, operators_ms: Array, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    count, zero = (np.zeros((len(KINDS), len(KINDS) + 1)) for _ in range(2))
-    pair = (table.kind[used], table.previous_kind[used])
-    np.add.at(count, pair, 1.0)
-    np.add.at(zero, pair, operators_ms[used] == 0)
-    return np.asarray(zero > _MOSTLY * count)
-
-
-def _ranges(table: OperatorTable, used: NDArray[np.bool_]) -> tuple[Array, Array]:
-    values, kind = bounded(table)[used], table.kind[used]
-    low = np.full((len(KINDS), values.shape[1]), np.inf)
-    high = np.full((len(KINDS), values.shape[1]), -np.inf)
-    np.minimum.at(low, kind, values)
-    np.maximum.at(high, kind, values)
-    return low, high

@@ -13,9 +13,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_ray.estimate.operator_table import Array, OperatorTable, operator_table
+from nas_ray.estimate.operator_table import Array, OperatorTable, is_counted, operator_table
 from nas_ray.graph import Graph, signature, subgraphs
-from nas_ray.graph.operators import VIEW_KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,5 +75,5 @@ def _own_ms(one: Measured) -> list[float]:
     return [
         ms
         for operator, ms in zip(one.graph.operators, known, strict=True)
-        if operator.kind not in VIEW_KINDS
+        if is_counted(one.graph, operator)
     ]

@@ -32,6 +32,7 @@ _ACCUMULATOR_BYTES = 4
 class Layers:
     """Convolutions and poolings, a row each: shapes of the output, of the kernel, and the input.
 
+    The kernel is what it covers of the input, dilation and all; `elements` are those it has.
     `micro` `(O, 3)` is the micro-block, `depth` how many input channels are worked on at a time,
     `patch` `(O, 2)` what the input is read in multiples of. `is_depthwise` layers make each output
     channel from one of the input.
@@ -41,18 +42,22 @@ class Layers:
     width: Array
     channels: Array
     channels_in: Array
-    kernel: Array
-    stride: Array
+    kernel_height: Array
+    kernel_width: Array
+    elements: Array
+    stride_height: Array
+    stride_width: Array
     micro: Array
     depth: Array
     patch: Array
     is_depthwise: NDArray[np.bool_]
 
     def columns(self) -> Array:
-        """`(O, 13)`."""
-        plain = (self.height, self.width, self.channels, self.channels_in, self.kernel, self.stride)
+        """Return all as columns, `(O, 16)`."""
+        plain = (self.height, self.width, self.channels, self.channels_in, self.elements)
+        sides = (self.kernel_height, self.kernel_width, self.stride_height, self.stride_width)
         parts = (self.micro.T, self.depth, self.patch.T, self.is_depthwise)
-        return np.vstack([*plain, *parts]).T.astype(np.float64)
+        return np.vstack([*plain, *sides, *parts]).T.astype(np.float64)
 
 
 def round_up(values: Array, multiple: Array | float) -> Array:
@@ -91,7 +96,7 @@ def blocks(layers: Layers, array: ArithmeticArray) -> Array:
     rows, place = np.unique(layers.columns(), axis=0, return_inverse=True)
     found = np.zeros((len(rows), 3))
     limit = array.block_limit
-    steps = np.ceil(np.minimum(rows[:, :2], limit[:2]) / rows[:, 6:8]).astype(int)
+    steps = np.ceil(np.minimum(rows[:, :2], limit[:2]) / rows[:, 9:11]).astype(int)
     order = np.argsort(steps.max(axis=1), kind="stable")
     start = 0
     while start < len(order):
@@ -120,7 +125,7 @@ def _search(rows: Array, steps: NDArray[np.int_], array: ArithmeticArray) -> Arr
     sides = (candidates.heights[which, row], candidates.widths[which, column])
     found = np.stack([*sides, deep[which, row, column]], axis=1)
     none = ~np.isfinite(best[which, row, column])
-    found[none] = rows[none, 6:9]
+    found[none] = rows[none, 9:12]
     return found
 
 
@@ -191,15 +196,16 @@ class _Candidates:
 
 def _candidates(rows: Array, steps: NDArray[np.int_]) -> _Candidates:
     """All shapes of blocks for `rows`, columns as in `Layers.columns`."""
-    height, width, channels, channels_in, kernel, stride = rows[:, :6].T
-    micro_height, micro_width, micro_depth, depth, patch_height, patch_width = rows[:, 6:12].T
+    height, width, channels, channels_in, elements = rows[:, :5].T
+    kernel_height, kernel_width, stride_height, stride_width = rows[:, 5:9].T
+    micro_height, micro_width, micro_depth, depth, patch_height, patch_width = rows[:, 9:15].T
     down, across = (np.arange(1, steps[:, axis].max() + 1) for axis in (0, 1))
     heights, widths = down * micro_height[:, None], across * micro_width[:, None]
-    rows_in = _input_side(heights, kernel, stride, patch_height)
-    columns_in = _input_side(widths, kernel, stride, patch_width)
+    rows_in = _input_side(heights, kernel_height, stride_height, patch_height)
+    columns_in = _input_side(widths, kernel_width, stride_width, patch_width)
     high, wide = height[:, None] / heights, width[:, None] / widths
     inside = (down <= steps[:, :1])[:, :, None] & (across <= steps[:, 1:])[:, None, :]
-    whole_input = np.ceil(height * stride) * np.ceil(width * stride) * channels_in
+    whole_input = height * stride_height * width * stride_width * channels_in
     return _Candidates(
         heights=heights,
         widths=widths,
@@ -207,16 +213,16 @@ def _candidates(rows: Array, steps: NDArray[np.int_]) -> _Candidates:
         is_part=(high > 1)[:, :, None] | (wide > 1)[:, None, :],
         pixels=heights[:, :, None] * widths[:, None, :],
         patch=rows_in[:, :, None] * columns_in[:, None, :],
-        row=columns_in[:, None, :] * (micro_height * stride)[:, None, None],
+        row=columns_in[:, None, :] * (micro_height * stride_height)[:, None, None],
         blocks=high[:, :, None] * wide[:, None, :],
         whole_blocks=np.ceil(high)[:, :, None] * np.ceil(wide)[:, None, :],
         channels=channels[:, None, None],
         channels_in=channels_in[:, None, None],
         micro_depth=micro_depth[:, None, None],
         depth=depth[:, None, None],
-        kernel_elements=np.square(kernel)[:, None, None],
+        kernel_elements=elements[:, None, None],
         whole_input=whole_input[:, None, None],
-        is_depthwise=rows[:, 12, None, None] > 0,
+        is_depthwise=rows[:, 15, None, None] > 0,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray.choice import Categorical, Choice, Value
+from nas_ray.estimate.cost import RELIABILITY
 from nas_ray.evolution.screen import Candidate
 from nas_ray.space import Config, SearchSpace
 from nas_ray.zero_shot import DESCRIPTORS
@@ -74,7 +75,7 @@ class Encoding:
 
     def __init__(self, columns: OptionColumns, among: Sequence[Candidate]) -> None:
         self._columns = columns
-        self._costs = _Columns([c.costs for c in among])
+        self._costs = _Columns([_costs(c) for c in among])
         self._scores = _Columns([_scores(c) for c in among])
         self._descriptors = _Columns([_descriptors(c) for c in among])
 
@@ -82,10 +83,15 @@ class Encoding:
         """The five groups of features, each `(N, columns)`, some perhaps without a column."""
         return (
             *self._columns.of([c.config for c in candidates]),
-            self._costs.standardised([c.costs for c in candidates]),
+            self._costs.standardised([_costs(c) for c in candidates]),
             self._scores.standardised([_scores(c) for c in candidates]),
             self._descriptors.standardised([_descriptors(c) for c in candidates]),
         )
+
+
+def _costs(candidate: Candidate) -> dict[str, float]:
+    """How far an estimate is to be trusted says nothing of the network."""
+    return {k: v for k, v in candidate.costs.items() if k not in RELIABILITY}
 
 
 def _scores(candidate: Candidate) -> dict[str, float]:

@@ -6,7 +6,7 @@ weights and bias, the activation is applied on the way out.
 
 from dataclasses import replace
 
-from nas_ray.graph.operators import Graph, Operator, Tensor
+from nas_ray.graph.operators import Graph, Operator
 
 _TAKES_BATCH_NORM = {"conv", "depthwise_conv", "transposed_conv", "linear"}
 _TAKES_ACTIVATION = {*_TAKES_BATCH_NORM, "add", "sub", "mul", "mean", "avg_pool", "batch_norm"}
@@ -67,7 +67,7 @@ def _compact(graph: Graph) -> Graph:
     return replace(
         graph,
         tensors=tuple(
-            Tensor(shape=graph.shape(old), storage=new[graph.tensors[old].storage]) for old in used
+            replace(graph.tensors[old], storage=new[graph.tensors[old].storage]) for old in used
         ),
         operators=tuple(
             replace(

@@ -15,17 +15,43 @@ from math import prod
 VIEW_KINDS = frozenset({"reshape", "slice"})
 
 
+#: Axes of channels directly after the batch, by rank: `(1, C, T)`, `(1, C, H, W)`, and channels in
+#: groups, `(1, G, C, H, W)`. Of tensors of other ranks the channels are the last axis.
+USUAL_CHANNEL_AXES = {3: 1, 4: 1, 5: 2}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """An activation: its shape, and which tensor's memory it lives in (itself, unless a view)."""
+    """An activation: its shape, and which tensor's memory it lives in (itself, unless a view).
+
+    `channel_axes` counts the axes directly after the batch that hold channels; 0 means that the
+    last axis does, as in tokens `(1, T, C)`. Left out, it is the usual one of the rank.
+    """
 
     shape: tuple[int, ...]
     storage: int
+    channel_axes: int = -1
+
+    def __post_init__(self) -> None:
+        if self.channel_axes < 0:
+            usual = USUAL_CHANNEL_AXES.get(len(self.shape), 0)
+            object.__setattr__(self, "channel_axes", usual)
 
     @property
     def elements(self) -> int:
         """How many numbers it holds."""
         return prod(self.shape)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Axes of `shape` with those of the channels last, as accelerators store a tensor."""
+        first, rank = 1 + self.channel_axes, len(self.shape)
+        return (0, *range(first, rank), *range(1, first)) if self.channel_axes else (*range(rank),)
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """`shape` with the channels last: `(1, H, W, C)` of an image."""
+        return tuple(self.shape[axis] for axis in self.order)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +62,14 @@ class Operator:
     `(height, width)`. `weight_elements` counts constants read (weights, not biases),
     `macs` multiply-accumulates. `weight` names the parameter, so that a shared one counts once;
     it and `name` are labels and take no part in comparison.
+
+    `mode` is the variant of a kind and `axes` are axes of the input; both are empty for the usual
+    one. Resizing is bilinear, else `nearest`, `bilinear_corners` or `bicubic`; padding is by zeros,
+    else `reflect` or `replicate`; `mean` averages height and width, else over `axes`, or takes the
+    `max`, `sum`, `var` of them; a norm is a layer norm of the last axis, else of the last
+    `len(axes)` ones, or a `group` or `instance` norm; concatenation, slices and softmax are along
+    the channels at axis 1, else along `axes`; a transposition shuffles `(1, G, C, H, W)`, else
+    `axes` is its permutation, or it is a `shuffle` of the channels in `groups`.
     """
 
     kind: str
@@ -45,6 +79,8 @@ class Operator:
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+    mode: str = ""
+    axes: tuple[int, ...] = ()
     activation: str = ""
     macs: int = 0
     weight_elements: int = 0
@@ -61,7 +97,8 @@ class Operator:
     def _work(self) -> tuple[object, ...]:
         return (
             *(self.kind, self.inputs, self.outputs, self.kernel, self.stride, self.dilation),
-            *(self.groups, self.activation, self.macs, self.weight_elements, self.bias_elements),
+            *(self.groups, self.mode, self.axes, self.activation, self.macs),
+            *(self.weight_elements, self.bias_elements),
         )
 
     @property
@@ -144,7 +181,7 @@ class Graph:
         return max(accumulate(change))
 
     @cached_property
-    def _readers(self) -> Counter[int]:
+    def readers(self) -> Counter[int]:
         """How often each tensor is read, as a result of the graph too."""
         read = Counter(self.outputs)
         for operator in self.operators:
@@ -162,7 +199,7 @@ class Graph:
         own = set(produced)
         inputs = list(dict.fromkeys(i for i in used if i not in own))
         inside = Counter(used)
-        outputs = [i for i in produced if self._readers[i] > inside[i]]
+        outputs = [i for i in produced if self.readers[i] > inside[i]]
         local = {index: n for n, index in enumerate([*inputs, *produced])}
         # What comes in lies in a memory of its own, even if it was a view where it comes from.
         storage = {i: i for i in inputs}
@@ -170,7 +207,7 @@ class Graph:
             is_view = operator.kind in VIEW_KINDS
             storage |= {i: storage[operator.inputs[0]] if is_view else i for i in operator.outputs}
         return Graph(
-            tensors=tuple(Tensor(shape=self.shape(i), storage=local[storage[i]]) for i in local),
+            tensors=tuple(replace(self.tensors[i], storage=local[storage[i]]) for i in local),
             operators=tuple(
                 replace(
                     operator,

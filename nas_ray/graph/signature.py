@@ -3,10 +3,11 @@
     1x24x56x56; conv 0 > 1x144x56x56 act=relu6 b=144; depthwise_conv 1 > 1x144x28x28 k=3x3 s=2x2 ...
 
 Input shapes first, then one operator after the other: kind, input tensors, output shapes and what
-differs from the default. Tensors are numbered in the order they appear. Names are left out, so two
-subgraphs with the same work have the same signature wherever they stand, but for the last word: a
-part of a network has `more before`, `more after` or both, because a device runs it a little
-otherwise than alone (weights on their way, the layout of a tensor).
+differs from the default. `@0` behind a shape says that its channels are not where they usually are
+(`Tensor.channel_axes`): `1x196x192@0` are tokens. Tensors are numbered in the order they appear.
+Names are left out, so two subgraphs with the same work have the same signature wherever they stand,
+but for the last word: a part of a network has `more before`, `more after` or both, because a device
+runs it a little otherwise than alone (weights on their way, the layout of a tensor).
 """
 
 from math import prod
@@ -19,7 +20,7 @@ def signature(graph: Graph) -> str:
     """The line for `graph`; `parse_signature` reads it back to an equal graph."""
     order = [*graph.inputs, *(i for operator in graph.operators for i in operator.outputs)]
     number = {index: n for n, index in enumerate(order)}
-    parts = [" ".join(_times(graph.shape(i)) for i in graph.inputs)]
+    parts = [" ".join(_tensor_text(graph.tensors[i]) for i in graph.inputs)]
     parts += [_operator_text(graph, operator, number) for operator in graph.operators]
     read = {i for operator in graph.operators for i in operator.inputs}
     also = [number[i] for i in graph.outputs if i in read]
@@ -34,7 +35,7 @@ def parse_signature(text: str) -> Graph:
     """The graph of one line. Raises TraceError naming the part that cannot be read."""
     head, *lines = [part.strip() for part in text.split(";")]
     try:
-        tensors = [Tensor(shape=_shape(word), storage=n) for n, word in enumerate(head.split())]
+        tensors = [_tensor(word, n) for n, word in enumerate(head.split())]
         inputs = tuple(range(len(tensors)))
         also: tuple[int, ...] = ()
         sides: list[str] = []
@@ -65,16 +66,20 @@ def _operator_text(graph: Graph, operator: Operator, number: dict[int, int]) -> 
         operator.kind,
         ",".join(str(number[i]) for i in operator.inputs),
         ">",
-        ",".join(_times(graph.shape(i)) for i in operator.outputs),
+        ",".join(_tensor_text(graph.tensors[i]) for i in operator.outputs),
     ]
     for label, pair in (("k", operator.kernel), ("s", operator.stride), ("d", operator.dilation)):
         if pair != (1, 1):
             fields.append(f"{label}={pair[0]}x{pair[1]}")
-    plain = (("g", operator.groups, 1), ("act", operator.activation, ""))
+    axes = ",".join(map(str, operator.axes))
+    plain = (("g", operator.groups, 1), ("mode", operator.mode, ""), ("axes", axes, ""))
+    after = (("act", operator.activation, ""),)
     counts = (("b", operator.bias_elements, 0), ("w", operator.weight_elements, 0))
     macs = (("m", operator.macs, 0),)
     fields += [
-        f"{label}={value}" for label, value, usual in (*plain, *counts, *macs) if value != usual
+        f"{label}={value}"
+        for label, value, usual in (*plain, *after, *counts, *macs)
+        if value != usual
     ]
     return " ".join(fields)
 
@@ -88,7 +93,7 @@ def _parse_operator(line: str, tensors: list[Tensor]) -> Operator:
     first = len(tensors)
     for n, word in enumerate(outputs.split(",")):
         storage = tensors[sources[0]].storage if kind in VIEW_KINDS else first + n
-        tensors.append(Tensor(shape=_shape(word), storage=storage))
+        tensors.append(_tensor(word, storage))
     return Operator(
         kind=kind,
         inputs=sources,
@@ -97,6 +102,8 @@ def _parse_operator(line: str, tensors: list[Tensor]) -> Operator:
         stride=_pair(options.get("s", "1x1")),
         dilation=_pair(options.get("d", "1x1")),
         groups=int(options.get("g", 1)),
+        mode=options.get("mode", ""),
+        axes=tuple(int(axis) for axis in options["axes"].split(",")) if "axes" in options else (),
         activation=options.get("act", ""),
         macs=int(options.get("m", 0)),
         weight_elements=int(options.get("w", 0)),
@@ -106,15 +113,20 @@ def _parse_operator(line: str, tensors: list[Tensor]) -> Operator:
     )
 
 
-def _times(values: tuple[int, ...]) -> str:
-    return "x".join(map(str, values))
+def _tensor_text(tensor: Tensor) -> str:
+    text = "x".join(map(str, tensor.shape))
+    usual = Tensor(shape=tensor.shape, storage=0).channel_axes
+    return text if tensor.channel_axes == usual else f"{text}@{tensor.channel_axes}"
 
 
-def _shape(word: str) -> tuple[int, ...]:
-    shape = tuple(int(part) for part in word.split("x"))
+def _tensor(word: str, storage: int) -> Tensor:
+    text, _, channel_axes = word.partition("@")
+    shape = tuple(int(part) for part in text.split("x"))
     if prod(shape) < 1:
         raise ValueError(f"a shape must be positive, but got {word}")
-    return shape
+    if channel_axes and not 0 <= int(channel_axes) < len(shape):
+        raise ValueError(f"a tensor of {len(shape)} axes cannot have {channel_axes} of channels")
+    return Tensor(shape=shape, storage=storage, channel_axes=int(channel_axes or -1))
 
 
 def _pair(word: str) -> tuple[int, int]:

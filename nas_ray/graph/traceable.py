@@ -11,6 +11,11 @@ from torch.nn.parameter import is_lazy
 from nas_ray.errors import TraceError
 
 Inputs = torch.Tensor | Sequence[torch.Tensor]
+#: Classes of torch.ao.nn.quantized that hold no packed weights and compute on float tensors: what a
+#: network uses before its conversion, and a dropout that passes its input on.
+_FLOAT_CLASSES = {"FloatFunctional", "FXFloatFunctional", "Dropout"}
+#: Sizes of an axis that holds the channels of an image: grey, RGB, RGB and transparency.
+_IMAGE_CHANNELS = {1, 3, 4}
 
 
 def checked(model: nn.Module, example_input: Inputs) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
@@ -44,12 +49,39 @@ def _check_modules(model: nn.Module) -> None:
                 f"{where} is a TorchScript module, whose operators cannot be followed. Pass the "
                 "nn.Module that it was made from."
             )
-        if kind.__module__.startswith("torch.ao.nn") and "quantized" in kind.__module__:
+        if _is_quantised(kind):
             raise TraceError(
                 f"{where} is quantised already: its weights are packed and have no shapes. Pass "
                 "the float network from before the conversion; a device counts in its own number "
                 "format."
             )
+
+
+def _is_quantised(kind: type[nn.Module]) -> bool:
+    """Whether a class is one of torch.ao.nn.quantized, or made from one, and not a float one."""
+    packages = (base for base in kind.__mro__ if base.__module__.startswith("torch.ao.nn."))
+    made_from = next(packages, None)
+    return (
+        made_from is not None
+        and "quantized" in made_from.__module__.split(".")
+        and made_from.__name__ not in _FLOAT_CLASSES
+    )
+
+
+def layout_hint(inputs: Sequence[torch.Tensor]) -> str:
+    """A sentence for each image whose channels seem to be its last axis, or nothing."""
+    hints = []
+    for value in inputs:
+        if value.ndim != 4 or value.shape[1] in _IMAGE_CHANNELS:
+            continue
+        _, height, width, channels = value.shape
+        if channels in _IMAGE_CHANNELS:
+            hints.append(
+                f" The input {tuple(value.shape)} looks channels-last; torch wants (1, C, H, W): "
+                f"pass x.permute(0, 3, 1, 2), on the command line --input "
+                f"{channels}x{height}x{width} rather than {height}x{width}x{channels}."
+            )
+    return "".join(hints)
 
 
 def check_tensor(name: str, value: torch.Tensor) -> None:

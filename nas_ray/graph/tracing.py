@@ -9,18 +9,20 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas_ray.errors import TraceError
+from nas_ray.graph.call import Call
 from nas_ray.graph.fusing import fuse
+from nas_ray.graph.layout import laid_out
 from nas_ray.graph.operators import VIEW_KINDS, Graph, Operator, Tensor
 from nas_ray.graph.pruning import prune
 from nas_ray.graph.shapes import are_alike, convolution_shape
-from nas_ray.graph.traceable import check_tensor, checked, eager, tensors_in
+from nas_ray.graph.traceable import check_tensor, checked, eager, layout_hint, tensors_in
+from nas_ray.graph.unflattening import unflattened
 from nas_ray.graph.untouched import untouched
 from nas_ray.graph.vocabulary import (
     ELEMENTWISE,
     POINTWISE,
     SAME_VALUES,
     SHAPE_ONLY,
-    Call,
     meaning,
 )
 
@@ -72,8 +74,9 @@ def trace(model: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ..
             f"{type(model).__name__} could not be traced on input "
             f"{', '.join(str(tuple(x.shape)) for x in inputs)}: {type(error).__name__}: {error}. "
             "Check that forward() runs on this shape and that no branch depends on tensor values."
+            f"{layout_hint(inputs)}"
         ) from error
-    return _warned(fuse(prune(recorder.graph(result))))
+    return _warned(laid_out(fuse(prune(unflattened(recorder.graph(result))))))
 
 
 def _warned(graph: Graph) -> Graph:
@@ -151,8 +154,14 @@ class _Recorder(TorchDispatchMode):
         if name == "copy_":  # the old values do not matter
             activations = activations[-1:]
             constants = [t for t in constants if t is not args[0]]
-        shapes = tuple(self._tensors[i].shape for i in activations)
-        self._record(name, args, activations, shapes, constants, result)
+        call = Call(
+            arguments=args,
+            activations=tuple(self._tensors[i].shape for i in activations),
+            constants=tuple(tuple(t.shape) for t in constants),
+            result=tuple(next(tensors_in(result)).shape),
+            named=kwargs or {},
+        )
+        self._record(name, call, activations, constants, result)
         base = result._base if result is args[0] else None  # noqa: SLF001  # no public name
         if base is not None:
             self._write_through(result, base)
@@ -167,20 +176,13 @@ class _Recorder(TorchDispatchMode):
     def _record(
         self,
         name: str,
-        args: Sequence[Any],
+        call: Call,
         activations: Sequence[int],
-        shapes: tuple[tuple[int, ...], ...],
         constants: Sequence[torch.Tensor],
         result: Any,
     ) -> None:
         outputs = [result] if isinstance(result, torch.Tensor) else list(result)
         outputs = outputs[:1] if name in _FIRST_RESULT_ONLY else outputs
-        call = Call(
-            arguments=args,
-            activations=shapes,
-            constants=tuple(tuple(t.shape) for t in constants),
-            result=tuple(outputs[0].shape),
-        )
         found = meaning(name, call)
         if found.kind == "unknown":
             self._unknown.setdefault(name if "." in name else f"aten.{name}")

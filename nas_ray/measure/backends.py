@@ -8,6 +8,7 @@ from typing import Any
 from nas_ray.errors import DeviceError, MeasureError, nearest
 from nas_ray.graph import Graph, signature
 from nas_ray.measure.command import check_command, command
+from nas_ray.measure.device_files import with_absolute_paths
 from nas_ray.measure.measurement import Backend, Measurement
 from nas_ray.measure.onnx_runtime import check_onnx_runtime, onnx_runtime
 from nas_ray.measure.python_function import check_python_function, python_function
@@ -38,7 +39,8 @@ def read_settings(
 ) -> tuple[dict[str, Any], int]:
     """The section [measure] of a device.toml with the hardware's keys, and the parallelism factor.
 
-    Raises DeviceError where section, clock or factor is missing or of another type.
+    A file that [measure] names is given by its absolute path. Raises DeviceError where section,
+    clock or factor is missing or of another type, or such a file is missing.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -59,7 +61,8 @@ def read_settings(
     if not isinstance(section, dict):
         raise DeviceError(f"{path}: measure must be a section, but got {section!r}.")
     hardware = {key: document[key] for key in _HARDWARE if key in document}
-    return {"clock_hz": clock_hz, **hardware, **section}, factor
+    measure = with_absolute_paths(section, path.parent)
+    return {"clock_hz": clock_hz, **hardware, **measure}, factor
 
 
 def backend_of(settings: Mapping[str, Any]) -> Backend:

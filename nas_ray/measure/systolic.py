@@ -52,7 +52,7 @@ def systolic(graph: Graph, settings: Mapping[str, Any]) -> Measurement:
     if version != MODEL_VERSION:
         raise MeasureError(
             f'[measure] version of device.toml must be "{MODEL_VERSION}", that of this model, but '
-            f"got {version!r}. Set it and profile the device anew from a folder without a table."
+            f"got {version!r}. Set it and measure anew with `nas-ray profile DEVICE --anew`."
         )
     return measure(graph, read_design(settings))
 

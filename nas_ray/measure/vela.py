@@ -4,6 +4,7 @@ The numbers are the compiler's own estimate of cycles and memory, made to guide 
 are not a measurement on silicon, and Arm advises against comparing them across configurations.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,9 +15,9 @@ from typing import Any
 
 from nas_ray.errors import MeasureError, nearest
 from nas_ray.graph import Graph
-from nas_ray.measure.flatbuffer import missing_compiler
 from nas_ray.measure.measurement import Measurement
 from nas_ray.measure.tflite import to_tflite
+from nas_ray.measure.tflite.flatbuffer import missing_compiler
 
 #: Accelerator to (compiler's architecture, MACs per cycle and core, cores, address bits).
 ACCELERATORS = {
@@ -36,16 +37,18 @@ ACCELERATORS = {
 
 @dataclass(frozen=True, kw_only=True)
 class VelaTarget:
-    """What to compile for; `system_config` and `memory_mode` are names of the wheel's vela.ini.
+    """What to compile for; `system_config` and `memory_mode` are names in the file `config`.
 
-    Raises MeasureError for an unknown accelerator, and for a system configuration of another
-    family, which the compiler itself would accept without a word.
+    Without `config` that is the vela.ini of the wheel. Raises MeasureError for an unknown
+    accelerator and, in that file, for a system configuration of another family, which the compiler
+    itself would accept without a word. Names in a file of one's own say nothing about families.
     """
 
     accelerator: str
     system_config: str
     memory_mode: str
     clock_hz: float
+    config: Path | None = None
 
     def __post_init__(self) -> None:
         if self.accelerator not in ACCELERATORS:
@@ -54,7 +57,7 @@ class VelaTarget:
                 f"{nearest(self.accelerator, ACCELERATORS)}"
             )
         family = "_".join(part.capitalize() for part in self.accelerator.split("-")[:2])
-        if not self.system_config.startswith(family):
+        if self.config is None and not self.system_config.startswith(family):
             raise MeasureError(
                 f"a system configuration belongs to one accelerator family: {self.accelerator} "
                 f"needs one that begins with {family}, but got {self.system_config!r}."
@@ -104,7 +107,8 @@ def _rows(database: Any, table: str) -> Iterator[dict[str, str]]:
 def vela(graph: Graph, settings: Mapping[str, Any]) -> Measurement:
     """The back-end `vela` of a device.toml; `settings` is its section `[measure]`.
 
-    Raises MeasureError for a missing setting and when another compiler version is installed than
+    `config` is the absolute path of a vela.ini, where it is not that of the wheel. Raises
+    MeasureError for a missing setting and when another compiler version is installed than
     the one the table was made with: versions differ by 1-5 %.
     """
     try:
@@ -113,6 +117,7 @@ def vela(graph: Graph, settings: Mapping[str, Any]) -> Measurement:
             system_config=settings["system_config"],
             memory_mode=settings["memory_mode"],
             clock_hz=float(settings["clock_hz"]),
+            config=Path(settings["config"]) if "config" in settings else None,
         )
         version, seed = str(settings["version"]), int(settings["weight_seed"])
     except KeyError as error:
@@ -123,7 +128,8 @@ def vela(graph: Graph, settings: Mapping[str, Any]) -> Measurement:
     if version != compiler_version():
         raise MeasureError(
             f"device.toml asks for ethos-u-vela {version}, but {compiler_version()} is installed. "
-            f"pip install ethos-u-vela=={version}, or profile the device anew with this version."
+            f"pip install ethos-u-vela=={version}, or set this version in device.toml and measure "
+            "anew with `nas-ray profile DEVICE --anew`."
         )
     return measure(graph, target, seed)
 
@@ -161,22 +167,36 @@ def _regor() -> Any:
 
 
 @cache
-def _vela_ini() -> str:
+def _shipped_ini() -> Path:
     package = find_spec("ethosu")
     if package is None or not package.submodule_search_locations:
         raise missing_compiler()
     folder = Path(next(iter(package.submodule_search_locations)))
-    return (folder / "config_files" / "Arm" / "vela.ini").read_text(encoding="utf-8")
+    return folder / "config_files" / "Arm" / "vela.ini"
+
+
+@cache
+def _read_ini(path: Path) -> str:
+    """The text of a vela.ini, read once: all rows of a profile are measured with one."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MeasureError(
+            f"[measure] config: {path} cannot be read as a vela.ini: {error}. It must be a text "
+            "file that this machine can read."
+        ) from error
 
 
 def _configurations(target: VelaTarget) -> str:
     """The text of vela.ini, once it is known to hold both names of `target`."""
-    text = _vela_ini()
+    path = target.config or _shipped_ini()
+    text = _read_ini(path)
     for section, name in (
         ("System_Config", target.system_config),
         ("Memory_Mode", target.memory_mode),
     ):
-        names = [line[len(section) + 2 : -1] for line in text.splitlines() if section in line[:14]]
+        names = [found[1] for found in re.finditer(rf"(?m)^\s*\[{section}\.([^\]\n]+)\]", text)]
         if name not in names:
-            raise MeasureError(f"unknown {section} {name!r}: {nearest(name, names)}")
+            where = f" in {path}, which has no [{section}.{name}]" if target.config else ""
+            raise MeasureError(f"unknown {section} {name!r}{where}: {nearest(name, names)}")
     return text

@@ -1,6 +1,7 @@
 """Write what was detected into a device.toml, and leave every other line as it is."""
 
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,11 +15,13 @@ _FACTOR = re.compile(r"(\s*parallelism_factor\s*=\s*)([^#\n]*?)(\s*(?:#.*)?)$")
 def write_periods(path: Path, periods: Mapping[str, int | None]) -> int:
     """Put `periods` into the section [parallelism] and the main one on top; returns that one.
 
-    Where the main kind shows no staircase the factor is 1: no channel count is better than its
-    neighbours.
+    Where the main kind shows no staircase the factor stays as it was given: the accelerator may be
+    wider than was looked, or its steps hidden. A file without any gets 1: no channel count is
+    better than its neighbours.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    factor = periods[MAIN] or 1
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    factor = int(periods[MAIN] or tomllib.loads(text).get("parallelism_factor", 1))
     lines = _with_section(_with_factor(lines, factor), periods)
     write_whole(path, ("\n".join(lines) + "\n").encode())
     return factor

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,14 @@ import numpy as np
 from nas_ray.errors import MeasureError
 from nas_ray.estimate.hardware import read_hardware
 from nas_ray.measure.backends import backend_of, read_settings
+from nas_ray.measure.measured_with import FILE, facts, require_same_device, write_facts
 from nas_ray.measure.table import Row, append_rows, pack, read_table, unpack
 from nas_ray.measure.workers import Answer, MeasureMany, local_workers
 from nas_ray.profiling import notes
 from nas_ray.profiling.adaptive import around_the_worst
+from nas_ray.profiling.balancing import Balance
 from nas_ray.profiling.regression import held_out_errors
+from nas_ray.profiling.set_aside import set_aside
 from nas_ray.profiling.starting import Networks, starting_samples
 from nas_ray.record import alone_in
 
@@ -60,7 +63,7 @@ class ProfileReport:
     """What a profile did: the table, its rows, how many are new, and what could not be measured.
 
     `failed` holds `(signature, reason)` of each lost sample, of earlier calls too; `stopped` says
-    which part of the budget ended it.
+    which part of the budget ended it. `set_aside` is where the files of an earlier table are now.
     """
 
     table: Path
@@ -68,6 +71,7 @@ class ProfileReport:
     added: int
     failed: tuple[tuple[str, str], ...]
     stopped: str
+    set_aside: tuple[Path, ...] = ()
 
 
 def profile(
@@ -78,20 +82,23 @@ def profile(
     measure_many: MeasureMany | None = None,
     networks: Networks | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    anew: bool = False,
 ) -> ProfileReport:
     """Measure subgraphs until `budget` is spent and leave them in the table of `folder`.
 
     Rows that exist are kept and not measured again, so the same call goes on where it was
-    interrupted; nor are the samples in `failed.csv`. `measure_many` stands in for one process with
-    the back-end of device.toml. Raises DeviceError for an unsound device.toml or table, and
-    MeasureError when nothing can be measured, or nothing for many samples in a row. Raises
-    RecordError while another profile is writing to `folder`.
+    interrupted; nor are the samples in `failed.csv`. With `anew` all of them are measured, and the
+    table in `folder` gets another name at the first row. `measure_many` stands in for one process
+    with the back-end of device.toml. Raises DeviceError for an unsound device.toml or table and,
+    without `anew`, for a table that was measured with another device.toml; MeasureError when
+    nothing can be measured, or nothing for many samples in a row; and RecordError while another
+    profile is writing to `folder`.
     """
     settings, factor = read_settings(Path(folder) / "device.toml")
     with ExitStack() as stack:
         busy = f"another profile is writing to {folder}. Wait for it or stop it."
         stack.enter_context(alone_in(Path(folder), busy))
-        run = _Profile(Path(folder), budget, seed, factor, networks, on_progress)
+        run = _Profile(Path(folder), budget, seed, factor, networks, on_progress, anew)
         if measure_many is None:
             workers = local_workers(backend_of(settings), settings, TIMEOUT_S)
             measure_many = stack.enter_context(workers)
@@ -109,6 +116,7 @@ class _Profile:
         factor: int,
         networks: Networks | None,
         on_progress: Callable[[Progress], None] | None,
+        anew: bool,
     ) -> None:
         self._folder, self._budget, self._seed, self._factor = folder, budget, seed, factor
         self._hardware = read_hardware(folder / "device.toml")
@@ -118,13 +126,25 @@ class _Profile:
             "factor": factor,
             "networks": networks.name if networks else None,
         }
-        self._plain = unpack(folder)
-        table = read_table(self._plain) if self._plain.exists() else ()
-        self._rows = {row.signature: row for row in table}
-        self._failed = notes.read_failures(folder)
+        self._facts = facts(folder)
+        #: Whether the table that there is must make room for the first row.
+        self._anew = anew
+        self._set_aside: tuple[Path, ...] = ()
+        self._rows: dict[str, Row] = {}
+        self._failed: dict[str, str] = {}
+        self._plain = folder / "measurements.csv"
+        if anew:
+            notes.forget_round(folder)
+        else:
+            require_same_device(folder)
+            self._plain = unpack(folder)
+            table = read_table(self._plain) if self._plain.exists() else ()
+            self._rows = {row.signature: row for row in table}
+            self._failed = notes.read_failures(folder)
         #: Failures since the last success: recorded once another success shows whose fault it is.
         self._pending: dict[str, str] = {}
-        self._fresh = (key for key in starting_samples(seed, factor, networks) if self._new(key))
+        fresh = (key for key in starting_samples(seed, factor, networks) if self._new(key))
+        self._fresh = Balance(self._rows, np.random.default_rng([seed, 5])).welcome(fresh)
         self._mape: float | None = None
         self._deadline = time.monotonic() + (budget.time_s or float("inf"))
 
@@ -150,6 +170,7 @@ class _Profile:
             added=len(self._rows) - before,
             failed=tuple(self._failed.items()),
             stopped=stopped,
+            set_aside=self._set_aside,
         )
 
     @property
@@ -188,12 +209,23 @@ class _Profile:
     def _measure(self, wanted: Iterable[str], measure_many: MeasureMany) -> None:
         left = self._budget.count - self._asked
         todo = list(islice(filter(self._new, wanted), left))
-        answers = measure_many(self._until_deadline(todo))
-        for row in append_rows(self._plain, self._answered(answers)):
-            self._rows[row.signature] = row
-            self._tell()
+        answered = self._answered(measure_many(self._until_deadline(todo)))
+        # The table is not opened before its first row: until then an older one keeps its place.
+        if first := next(answered, None):
+            self._begin_rows()
+            for row in append_rows(self._plain, chain([first], answered)):
+                self._rows[row.signature] = row
+                self._tell()
         if self._rows:
             self._record_failures()
+
+    def _begin_rows(self) -> None:
+        """Make room for the first row, and write down what it is measured with."""
+        if self._anew:
+            self._set_aside = set_aside(self._folder)
+            self._anew = False
+        if not self._rows or not (self._folder / FILE).exists():
+            write_facts(self._folder, self._facts)
 
     def _until_deadline(self, keys: Iterable[str]) -> Iterator[str]:
         for key in keys:
@@ -206,17 +238,19 @@ class _Profile:
         for key, answer in answers:
             found = _row(key, answer)
             if isinstance(found, Row):
-                self._record_failures()
                 yield found
+                self._record_failures()
                 continue
             self._pending[key] = found
             self._tell()
             if len(self._pending) >= self._patience():
+                culprit = f"[measure] in {self._folder / 'device.toml'} or its back-end"
+                if self._rows:
+                    culprit = "its back-end, and leave [measure] as it is,"
                 raise MeasureError(
                     f"{len(self._pending)} subgraphs in a row could not be measured, the last "
                     f"because: {found.rstrip('.')}. What was measured before is kept: mend "
-                    f"[measure] in {self._folder / 'device.toml'} or its back-end and run the same "
-                    "again."
+                    f"{culprit} and run the same again."
                 )
 
     def _patience(self) -> int:
@@ -243,6 +277,8 @@ def _row(key: str, answer: Answer) -> Row | str:
         return answer
     if answer.cpu_operators:
         return f"{answer.cpu_operators} operators run on the host processor"
+    if answer.latency_ms <= 0:
+        return "takes no time, which says nothing"
     return Row(
         signature=key,
         latency_ms=answer.latency_ms,

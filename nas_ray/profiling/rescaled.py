@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 
-from nas_ray.graph import Graph, Operator, Tensor
+from nas_ray.graph import Graph, Operator
 from nas_ray.measure.window import explicit_padding, is_same, is_valid
 
 #: Image channels: a network does not choose them.
@@ -46,9 +46,7 @@ def rescaled(graph: Graph, channels: Mapping[int, int], image: float = 1.0) -> G
             operators.append(_counted(operator, before[0], after))
     except _CannotRescaleError:
         return None
-    tensors = tuple(
-        Tensor(shape=shapes[n], storage=tensor.storage) for n, tensor in enumerate(graph.tensors)
-    )
+    tensors = tuple(replace(tensor, shape=shapes[n]) for n, tensor in enumerate(graph.tensors))
     return replace(graph, tensors=tensors, operators=tuple(operators))
 
 

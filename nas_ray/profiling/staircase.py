@@ -6,9 +6,12 @@ shares, as a search is by precision and recall: how much of all that jumps does 
 of P (the true P: all, 2P: half, a straight line: 1/P), and at how many of its multiples there is a
 jump (the true P: all, P/2: half). Neither asks that costs never fall, and both look at single
 jumps that stand out of the noise, so that a dip spoils two steps and not the sum.
+
+Up to 64 channels at a time every channel count is looked at. Wider staircases have few and large
+steps, so only every eighth count is, and every count inside those intervals that jump.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,6 +21,12 @@ from nas_ray.estimate.operator_table import Array
 CANDIDATES = range(4, 65)
 #: Channel counts of a sweep: each candidate has two multiples inside, and what follows them.
 CHANNELS = tuple(range(1, 131))
+#: Periods that are looked for where none of `CANDIDATES` fits.
+WIDE_CANDIDATES = range(65, 257)
+#: Channel counts beyond `CHANNELS` that tell of them: two multiples of each lie inside.
+COARSE = tuple(range(138, 515, 8))
+#: A staircase of more than 64 has at most 6 jumps there, the largest but for noise.
+_MOST_JUMPS = 10
 #: The harmonic mean of both shares; 2P and P/2 reach 0.67, a straight line 0.4.
 _LEAST_AGREEMENT = 0.72
 #: A jump is at least this much, and this many standard deviations of the steps between jumps.
@@ -35,11 +44,53 @@ def period(sweeps: Sequence[Array]) -> int | None:
     every channel count, and the mean over sweeps halves what only one of them shows.
     """
     steps = np.diff(np.mean([np.log(sweep) for sweep in sweeps], axis=0))
+    return _best(np.where(steps > _least_jump(steps), steps, 0.0), CANDIDATES)
+
+
+def worth_refining(sweeps: Sequence[Mapping[int, float]]) -> tuple[int, ...]:
+    """The counts between those of `COARSE` where a wide staircase may jump.
+
+    Each sweep holds costs by channel count, of `CHANNELS` and `COARSE`.
+    """
+    marks = np.array([CHANNELS[-1], *COARSE])
+    steps = np.diff(_logarithms(sweeps)[marks - 1])
+    # Costs that rise everywhere rise in each interval: a jump stands out of that.
+    found = np.flatnonzero(steps > np.median(steps) + _least_jump(steps))
+    found = np.sort(found[np.argsort(-steps[found], kind="stable")[:_MOST_JUMPS]])
+    return tuple(count for n in found for count in range(marks[n] + 1, marks[n + 1]))
+
+
+def wide_period(sweeps: Sequence[Mapping[int, float]]) -> int | None:
+    """The period above 64, or None where no staircase shows.
+
+    Each sweep holds costs by channel count, of `CHANNELS`, `COARSE` and `worth_refining`; a cost
+    that is not known lies on the line between its neighbours.
+    """
+    steps = np.diff(_logarithms(sweeps))
+    # Between coarse counts steps are an eighth of what was measured: they say nothing about noise.
+    least = _least_jump(steps[: CHANNELS[-1] - 1])
+    return _best(np.where(steps > least, steps, 0.0), WIDE_CANDIDATES)
+
+
+def _logarithms(sweeps: Sequence[Mapping[int, float]]) -> Array:
+    """The mean over sweeps of the logarithms of costs of 1, 2, 3, ... channels."""
+    counts = np.arange(1, COARSE[-1] + 1)
+    lines = []
+    for sweep in sweeps:
+        known = sorted(sweep)
+        lines.append(np.interp(counts, known, np.log([sweep[count] for count in known])))
+    return np.asarray(np.mean(lines, axis=0))
+
+
+def _least_jump(steps: Array) -> float:
     noise = 1.4826 * float(np.median(np.abs(steps - np.median(steps))))
-    jumps = np.where(steps > max(_LEAST_JUMP, _SIGNIFICANCE * noise), steps, 0.0)
-    agreements = [_agreement(jumps[: _PERIODS_SEEN * p], p) for p in CANDIDATES]
+    return max(float(_LEAST_JUMP), _SIGNIFICANCE * noise)
+
+
+def _best(jumps: Array, candidates: range) -> int | None:
+    agreements = [_agreement(jumps[: _PERIODS_SEEN * p], p) for p in candidates]
     best = int(np.argmax(agreements))
-    return CANDIDATES[best] if agreements[best] >= _LEAST_AGREEMENT else None
+    return candidates[best] if agreements[best] >= _LEAST_AGREEMENT else None
 
 
 def _agreement(jumps: Array, period: int) -> float:

@@ -1,6 +1,6 @@
 """Ask a back-end what each operator kind costs at 1, 2, 3, ... channels, and read the staircase."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,13 @@ from nas_ray.estimate.operator_table import Array
 from nas_ray.graph import signature, trace
 from nas_ray.measure.measurement import Measurement
 from nas_ray.measure.workers import MeasureMany
-from nas_ray.profiling.staircase import CHANNELS, period
+from nas_ray.profiling.staircase import (
+    CHANNELS,
+    COARSE,
+    period,
+    wide_period,
+    worth_refining,
+)
 
 Shape = tuple[int, ...]
 
@@ -27,10 +33,10 @@ class Sweep:
     make: Callable[[int, int], tuple[nn.Module, Shape]]
     sides: tuple[int, ...]
 
-    def signatures(self, side: int) -> list[str]:
-        """One operator for each of `CHANNELS`."""
+    def signatures(self, side: int, counts: Iterable[int] = CHANNELS) -> list[str]:
+        """One operator for each of the channel counts."""
         found = []
-        for channels in CHANNELS:
+        for channels in counts:
             with torch.device("meta"):
                 module, shape = self.make(channels, side)
                 found.append(signature(trace(module, torch.empty(shape))))
@@ -68,40 +74,93 @@ SWEEPS: Mapping[str, Sweep] = {
 }
 
 
+#: Of a sweep, so much must be measured.
+_LEAST_MEASURED = 0.9
+
+
 def detect(
     measure_many: MeasureMany, on_progress: Callable[[int, int], None] | None = None
 ) -> dict[str, int | None]:
     """The period of each kind of `SWEEPS`, None where it shows no staircase.
 
-    Raises MeasureError where most of a sweep cannot be measured.
+    Periods up to 64 are read off 130 channel counts each; where there is none, up to 256 off some
+    hundred more. Raises MeasureError where most of the first cannot be measured.
     """
-    keys = {name: [sweep.signatures(s) for s in sweep.sides] for name, sweep in SWEEPS.items()}
-    wanted = [key for sweeps in keys.values() for sweep in sweeps for key in sweep]
-    answers: dict[str, Measurement | str] = {}
-    for done, (key, answer) in enumerate(measure_many(iter(wanted)), start=1):
-        answers[key] = answer
-        if on_progress:
-            on_progress(done, len(wanted))
-    return {name: period([_costs(sweep, answers) for sweep in keys[name]]) for name in keys}
+    asked = _Asked(measure_many, on_progress)
+    asked.measure(dict.fromkeys(SWEEPS, CHANNELS))
+    found = {name: period([_costs(sweep) for sweep in asked.sweeps(name)]) for name in SWEEPS}
+    narrow = [name for name in SWEEPS if found[name] is None]
+    asked.measure(dict.fromkeys(narrow, COARSE))
+    wide = [name for name in narrow if asked.share(name, COARSE) >= _LEAST_MEASURED]
+    asked.measure({name: worth_refining(asked.latencies_ms(name)) for name in wide})
+    return found | {name: wide_period(asked.latencies_ms(name)) for name in wide}
 
 
-def _costs(sweep: list[str], answers: Mapping[str, Measurement | str]) -> Array:
-    """Latencies in the order of `sweep`; what could not be measured lies between its neighbours."""
-    latencies = dict(_measured(sweep, answers))
-    if len(latencies) < 0.9 * len(sweep):
-        reasons = {a for a in (answers[key] for key in sweep) if isinstance(a, str)}
+class _Asked:
+    """What the back-end answered so far."""
+
+    def __init__(
+        self, measure_many: MeasureMany, on_progress: Callable[[int, int], None] | None
+    ) -> None:
+        self._measure_many, self._on_progress = measure_many, on_progress
+        self._keys: dict[tuple[str, int], dict[int, str]] = {
+            (name, side): {} for name, sweep in SWEEPS.items() for side in sweep.sides
+        }
+        self._answers: dict[str, Measurement | str] = {}
+        self._done = self._wanted = 0
+
+    def measure(self, counts: Mapping[str, Sequence[int]]) -> None:
+        """Ask for these channel counts of each kind, on all of its images."""
+        wanted: list[str] = []
+        for (name, side), keys in self._keys.items():
+            new = counts.get(name, ())
+            fresh = dict(zip(new, SWEEPS[name].signatures(side, new), strict=True))
+            keys.update(fresh)
+            wanted += fresh.values()
+        self._wanted += len(wanted)
+        for key, answer in self._measure_many(iter(wanted)):
+            self._answers[key] = answer
+            self._done += 1
+            if self._on_progress:
+                self._on_progress(self._done, self._wanted)
+
+    def sweeps(self, name: str) -> list[dict[str, Measurement | str]]:
+        """For each image the answers by signature, in the order of channel counts."""
+        return [
+            {key: self._answers[key] for _, key in sorted(self._keys[name, side].items())}
+            for side in SWEEPS[name].sides
+        ]
+
+    def latencies_ms(self, name: str) -> list[dict[int, float]]:
+        """For each image the latencies by channel count, of those that could be measured."""
+        return [
+            {
+                count: answer.latency_ms
+                for count, key in self._keys[name, side].items()
+                if isinstance(answer := self._answers[key], Measurement)
+            }
+            for side in SWEEPS[name].sides
+        ]
+
+    def share(self, name: str, counts: Sequence[int]) -> float:
+        """The least share of `counts` that could be measured on an image."""
+        known = self.latencies_ms(name)
+        return min(sum(count in sweep for count in counts) / len(counts) for sweep in known)
+
+
+def _costs(answers: Mapping[str, Measurement | str]) -> Array:
+    """Latencies in their order; what could not be measured lies between its neighbours."""
+    keys = list(answers)
+    latencies = {
+        place: answer.latency_ms
+        for place, answer in enumerate(answers.values())
+        if isinstance(answer, Measurement)
+    }
+    if len(latencies) < _LEAST_MEASURED * len(keys):
+        reasons = {answer for answer in answers.values() if isinstance(answer, str)}
         raise MeasureError(
-            f"the parallelism factor needs {len(sweep)} operators such as {sweep[-1]!r}, but "
-            f"{len(sweep) - len(latencies)} could not be measured: {sorted(reasons)[:1]}. Write "
+            f"the parallelism factor needs {len(keys)} operators such as {keys[-1]!r}, but "
+            f"{len(keys) - len(latencies)} could not be measured: {sorted(reasons)[:1]}. Write "
             "parallelism_factor into device.toml yourself."
         )
-    return np.interp(np.arange(len(sweep)), list(latencies), list(latencies.values()))
-
-
-def _measured(
-    sweep: list[str], answers: Mapping[str, Measurement | str]
-) -> Iterator[tuple[int, float]]:
-    for place, key in enumerate(sweep):
-        answer = answers[key]
-        if isinstance(answer, Measurement):
-            yield place, answer.latency_ms
+    return np.interp(np.arange(len(keys)), list(latencies), list(latencies.values()))

@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from nas_ray.estimate.cost import RELIABILITY
 from nas_ray.record import Record
+from nas_ray.report.reliability import reliability_columns
 from nas_ray.report.settings import objectives_of
 from nas_ray.report.tables import (
     baseline_row,
@@ -33,7 +35,8 @@ class Comparison:
 def compare_front(record: Record) -> Comparison:
     """The front against the baseline: objectives, their test values, the costs that matter.
 
-    Objectives and costs are followed by their change relative to the baseline.
+    Objectives and costs are followed by their change relative to the baseline. What says how far
+    to trust the costs has a column where it is above 0 for any of them.
     """
     front = front_table(record)
     baseline = baseline_row(record)
@@ -51,7 +54,8 @@ def _columns(record: Record, front: pd.DataFrame) -> list[str]:
     for objective in sorted(objectives, key=lambda o: o.direction == "min"):
         names += [objective.metric, tested_column(front, objective.metric)]
     costs = [name for name in _ALWAYS if name in cost_names(record)]
-    return [name for name in dict.fromkeys([*names, *costs]) if name]
+    doubts = reliability_columns(record)
+    return [name for name in dict.fromkeys([*names, *costs, *doubts]) if name]
 
 
 def _head(record: Record, column: str) -> str:
@@ -71,5 +75,5 @@ def _front_cells(row: "pd.Series[Any]", columns: Sequence[str]) -> tuple[str, ..
 
 def _cell(row: "pd.Series[Any]", name: str) -> str:
     text = quantity(name).text(row[name])
-    change = row.get(change_column(name))
+    change = None if name in RELIABILITY else row.get(change_column(name))
     return text if change is None or pd.isna(change) else f"{text} ({percent(change)})"

@@ -22,6 +22,7 @@ from nas_ray.report.markup import (
     table,
 )
 from nas_ray.report.plot import front_plot
+from nas_ray.report.reliability import doubtful, doubtful_text
 from nas_ray.report.settings import constraints_of, objectives_of, settings_of
 from nas_ray.report.tables import front_table, funnel
 
@@ -125,11 +126,14 @@ def _front(record: Record) -> Html:
         "objective. Per cents are relative to the baseline: (value - baseline) / baseline."
     )
     empty = () if cells.front else (paragraph("No network is on the front yet."),)
+    trained = len(record.trials())
+    guesses = doubtful_text(doubtful(record), trained=trained, front=len(cells.front))
     return section(
         "Pareto front",
         picture(front_plot(record), "front", f"Pareto front of {len(cells.front)} networks"),
         table(cells.head, cells.front, first=cells.baseline),
         *empty,
+        *((paragraph(f"{guesses}."),) if guesses else ()),
         paragraph(rule),
     )
 

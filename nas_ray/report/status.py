@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas_ray.record import Record
+from nas_ray.report.reliability import Doubtful, doubtful, doubtful_text
 from nas_ray.report.tables import Funnel, front_table, funnel
 from nas_ray.report.units import duration
 
@@ -32,6 +33,7 @@ class Status:
     retries: int
     front: int
     funnel: Funnel
+    doubtful: Doubtful
 
 
 def status_of(record: Record) -> Status:
@@ -52,6 +54,7 @@ def status_of(record: Record) -> Status:
         retries=sum(len(trial.retries) for trial in record.trials().values()),
         front=len(front_table(record)),
         funnel=counts,
+        doubtful=doubtful(record),
     )
 
 
@@ -85,7 +88,8 @@ def status_text(status: Status) -> str:
         f"screened: {counts.costed} costed, {counts.unbuildable} could not be built, "
         f"{counts.feasible} feasible, {counts.scored} scored"
     )
-    return "\n".join(line for line in (trials, screened, _pace(status)) if line)
+    guesses = doubtful_text(status.doubtful, trained=counts.trained, front=status.front)
+    return "\n".join(line for line in (trials, screened, guesses, _pace(status)) if line)
 
 
 def _pace(status: Status) -> str:

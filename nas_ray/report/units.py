@@ -10,17 +10,22 @@ _UNITS = {
     "bytes": ("KiB", 1 / 1024),
     "mj": ("mJ", 1.0),
     "hz": ("MHz", 1e-6),
+    "share": ("%", 100.0),
 }
 _NOTHING = "–"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
-    """How a metric is shown: its title, its unit (may be empty) and the factor to that unit."""
+    """How a metric is shown: its title, its unit (may be empty) and the factor to that unit.
+
+    A count is shown as the whole number that it is.
+    """
 
     title: str
     unit: str = ""
     scale: float = 1.0
+    is_count: bool = False
 
     @property
     def label(self) -> str:
@@ -32,7 +37,7 @@ class Quantity:
         if math.isnan(value):
             return _NOTHING
         shown = value * self.scale
-        return f"{shown:,.0f}" if abs(shown) >= 999.95 else f"{shown:#.4g}"
+        return f"{shown:,.0f}" if self.is_count or abs(shown) >= 999.95 else f"{shown:#.4g}"
 
 
 def quantity(metric: str) -> Quantity:
@@ -42,6 +47,8 @@ def quantity(metric: str) -> Quantity:
     """
     if metric == "macs":
         return Quantity(title="MACs", unit="M", scale=1e-6)
+    if metric == "host_operators":
+        return Quantity(title="host operators", is_count=True)
     words = metric.split("_")
     for position in range(len(words) - 1, 0, -1):
         if words[position] in _UNITS:

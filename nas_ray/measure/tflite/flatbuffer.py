@@ -54,6 +54,11 @@ class TfliteWriter:
         """A new int8 activation of `shape`; returns its index."""
         return self._add(shape, np.dtype(np.int8), scale, zero_point, 0)
 
+    def like(self, tensor: int, shape: Sequence[int]) -> int:
+        """Add an int8 activation of `shape` in the number format of `tensor`."""
+        row = self._tensors[tensor]
+        return self._add(shape, np.dtype(np.int8), row.scale, row.zero_point, 0)
+
     def constant(self, values: NDArray[Any], scale: float = 0.0) -> int:
         """A new constant (int8 or int32); `scale` 0 means it is not quantised (axes, shapes)."""
         self._buffers.append(np.ascontiguousarray(values).tobytes())

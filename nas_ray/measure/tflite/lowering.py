@@ -1,19 +1,21 @@
 """What every operator needs to be written as TFLite: tensors, constants, activations, padding.
 
-Tensors are `(1, H, W, C)`; a signal `(1, C, T)` becomes an image of height 1, and channels in
-groups `(1, G, C, H, W)` become `(1, H * W, G, C)`. Weights are Gaussian with a standard deviation
-of 32 int8 steps and a fixed seed, because a compiler that compresses weights makes latency depend
-on their distribution.
+Tensors have their channels last (`Tensor.stored_shape`); a signal `(1, C, T)` becomes an image of
+height 1, and channels in groups `(1, G, C, H, W)` become `(1, H * W, G, C)`. Weights are Gaussian
+with a standard deviation of 32 int8 steps and a fixed seed, because a compiler that compresses
+weights makes latency depend on their distribution.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from nas_ray.errors import MeasureError
-from nas_ray.graph import Graph, Operator
-from nas_ray.measure.flatbuffer import TfliteWriter
+from nas_ray.graph import Graph, Operator, Tensor
+from nas_ray.measure.tflite.flatbuffer import TfliteWriter
 from nas_ray.measure.window import explicit_padding, is_same, is_valid
+
+Fields = dict[str, int | float | bool]
 
 WEIGHT_SIGMA = 32.0
 _WEIGHT_SCALE = 0.02
@@ -33,7 +35,22 @@ _LOOKUP = {
     "gelu": ("GELU", "GeluOptions"),
     "relu": ("RELU", ""),
     "relu6": ("RELU6", ""),
+    "exp": ("EXP", ""),
+    "log": ("LOG", ""),
+    "rsqrt": ("RSQRT", ""),
+    "abs": ("ABS", ""),
+    "neg": ("NEG", "NegOptions"),
 }
+#: Builtins whose output has the number format of their input.
+_SAME_NUMBERS = frozenset(
+    {
+        *("RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "TILE", "REVERSE_V2"),
+        *("DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "MIRROR_PAD"),
+    }
+)
+#: Builtins that converters make an activation of, each from the result of the one before.
+_CHAINS = {"softplus": ("exp", "+", "log"), "mish": ("exp", "+", "log", "tanh", "*")}
+_CHAINS["log_sigmoid"] = ("neg", "exp", "+", "log", "neg")
 
 
 class Lowering:
@@ -46,8 +63,8 @@ class Lowering:
         self.index: dict[int, int] = {}
 
     def shape(self, tensor: int) -> tuple[int, ...]:
-        """Shape in the file: channels last, at least height and width for signals."""
-        return channels_last(self.graph.shape(tensor))
+        """Return the shape of a tensor of the graph in the file."""
+        return file_shape(self.graph.tensors[tensor])
 
     def new(self, shape: tuple[int, ...], code: str = "") -> int:
         """A new activation tensor, in the number format that builtin `code` promises."""
@@ -86,7 +103,8 @@ class Lowering:
         fields: Mapping[str, int | float | bool] | None = None,
     ) -> int:
         """One operator with one new output tensor of `shape`; returns that tensor."""
-        output = self.new(shape, code)
+        is_moved = code in _SAME_NUMBERS
+        output = self.writer.like(inputs[0], shape) if is_moved else self.new(shape, code)
         self.writer.operator(code, inputs, [output], options, fields)
         return output
 
@@ -96,7 +114,7 @@ class Lowering:
         code: str,
         inputs: list[int],
         options: str,
-        fields: dict[str, int | float | bool],
+        fields: Fields,
     ) -> None:
         """`operator` with its activation: fused where TFLite can, else as its own operator."""
         shape = self.shape(operator.outputs[0])
@@ -108,25 +126,60 @@ class Lowering:
         self.index[operator.outputs[0]] = result
 
     def activate(self, operator: Operator, tensor: int) -> int:
-        """The tensor after `operator.activation`."""
+        """Return the tensor after `operator.activation`, itself where there is none."""
         shape, name = self.shape(operator.outputs[0]), operator.activation
+        if not name:
+            return tensor
         if name == "silu":
             gate = self.emit("LOGISTIC", [tensor], shape)
             return self.emit("MUL", [tensor, gate], shape, "MulOptions")
         if name == "hardsigmoid":  # relu6(x + 3) / 6, as converters write it
-            fields: dict[str, int | float | bool] = {
-                "FusedActivationFunction": _ACTIVATION_CODE["RELU6"]
-            }
+            fields: Fields = {"FusedActivationFunction": _ACTIVATION_CODE["RELU6"]}
             shifted = self.emit("ADD", [tensor, self.constant((1,))], shape, "AddOptions", fields)
             return self.emit("MUL", [shifted, self.constant((1,))], shape, "MulOptions")
+        if name == "prelu":
+            return self.emit("PRELU", [tensor, self.constant((1, 1, shape[-1]))], shape)
+        if name in _CHAINS:
+            return self._chained(_CHAINS[name], tensor, shape)
         if name not in _LOOKUP:
             raise cannot(operator, f"has activation {name!r}, which has no int8 TFLite form here")
         code, options = _LOOKUP[name]
         return self.emit(code, [tensor], shape, options)
 
-    def windowed(
-        self, operator: Operator, kernel: tuple[int, int]
-    ) -> tuple[int, dict[str, int | float | bool]]:
+    def _chained(self, steps: tuple[str, ...], tensor: int, shape: tuple[int, ...]) -> int:
+        """Emit `steps` one after the other; `*` multiplies by what came in."""
+        result = tensor
+        for step in steps:
+            if step == "+":
+                inputs = [result, self.constant((1,))]
+                result = self.emit("ADD", inputs, shape, "AddOptions")
+            elif step == "*":
+                result = self.emit("MUL", [tensor, result], shape, "MulOptions")
+            else:
+                code, options = _LOOKUP[step]
+                result = self.emit(code, [result], shape, options)
+        return result
+
+    def reshaped(self, tensor: int, before: tuple[int, ...], after: tuple[int, ...]) -> int:
+        """Return `tensor` of shape `before` as one of shape `after`; itself if they are equal."""
+        if before == after:
+            return tensor
+        return self.emit("RESHAPE", [tensor, self.integers(after)], after, "ReshapeOptions")
+
+    def transposed(self, tensor: int, after: tuple[int, ...], order: Sequence[int]) -> int:
+        """Return `tensor` with its axes in `order`, then of shape `after`.
+
+        One that only moves axes of one is a reshape.
+        """
+        if list(order) == sorted(order):
+            return tensor
+        long = [n for n, size in zip(order, after, strict=True) if size > 1]
+        if long == sorted(long):
+            return self.emit("RESHAPE", [tensor, self.integers(after)], after, "ReshapeOptions")
+        inputs = [tensor, self.integers(order)]
+        return self.emit("TRANSPOSE", inputs, after, "TransposeOptions")
+
+    def windowed(self, operator: Operator, kernel: tuple[int, int]) -> tuple[int, Fields]:
         """The (padded) input of a convolution or pooling, and its padding and stride options."""
         source, shape = self.index[operator.inputs[0]], self.shape(operator.inputs[0])
         before, after = shape[1:3], self.shape(operator.outputs[0])[1:3]
@@ -142,21 +195,29 @@ class Lowering:
         return source, {"Padding": padding, "StrideH": height, "StrideW": width}
 
 
-def channels_last(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """`(1, C, H, W)` to `(1, H, W, C)`, `(1, C, T)` to `(1, 1, T, C)`.
+def file_shape(tensor: Tensor) -> tuple[int, ...]:
+    """Return the shape of `tensor` in a file: channels last, a signal as an image of height 1."""
+    stored = tensor.stored_shape
+    if len(stored) == 3 and tensor.channel_axes == 1:
+        return (stored[0], 1, *stored[1:])
+    if len(stored) == 5 and tensor.channel_axes == 2:
+        return (stored[0], stored[1] * stored[2], *stored[3:])
+    return stored
 
-    Channels in groups, `(1, G, C, H, W)`, become `(1, H * W, G, C)`; others stay as they are.
-    """
-    if len(shape) == 4:
-        return (shape[0], *shape[2:], shape[1])
-    if len(shape) == 5:
-        return (shape[0], shape[3] * shape[4], *shape[1:3])
-    return (shape[0], 1, shape[2], shape[1]) if len(shape) == 3 else shape
+
+def file_axis(tensor: Tensor, axis: int) -> int:
+    """Return where in a file the torch axis `axis` of `tensor` lies."""
+    place = tensor.order.index(axis)
+    if len(tensor.shape) == 3 and tensor.channel_axes == 1:
+        return place + (place > 0)
+    if len(tensor.shape) == 5 and tensor.channel_axes == 2:
+        return place - (place > 1)
+    return place
 
 
 def cannot(operator: Operator, reason: str) -> MeasureError:
     """What to raise for an operator that cannot be written."""
     return MeasureError(
         f"operator {operator.name or operator.kind!r} of kind {operator.kind!r} {reason}. Replace "
-        "it in the network, or leave it to the estimate, which counts the memory it touches."
+        "it in the network, or leave it to the estimate, which is a guess there."
     )
