@@ -31,9 +31,9 @@ def _outside(rows: Sequence[SubgraphCost], share: float) -> list[str]:
     most = max(outside, key=lambda row: row.latency_ms)
     where = f"{most.name!r} ({_kinds(most)})"
     places = (
-        f"1 subgraph unlike anything in the table, {where}"
+        f"1 subgraph that the table has too little like, {where}"
         if len(outside) == 1
-        else f"{len(outside)} subgraphs unlike anything in the table, most in {where}"
+        else f"{len(outside)} subgraphs that the table has too little like, most in {where}"
     )
     bound = ", and so is the upper end" if share > CALIBRATED_SHARE else ""
     part = f"{share_text(share)} of the latency ({found_ms:.2g} of {total_ms:.2g} ms)"

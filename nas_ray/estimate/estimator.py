@@ -25,7 +25,7 @@ _MEMORY_LIMIT = 200_000
 class SubgraphLatency:
     """Estimate of one subgraph and how far above it the truth may lie.
 
-    `outside` is unlike anything in the table, `familiar` a part of networks in the table. A
+    `outside` is one that the table has too little like, `familiar` a part of networks in the table. A
     subgraph with `host_operators` is outside too.
     """
 

@@ -11,7 +11,7 @@ from nas_ray.estimate.operator_table import Array, OperatorTable
 from nas_ray.estimate.tiling import round_up
 
 #: Changes whenever a feature, or what is kept of a fit, does: older fits are of no use then.
-VERSION = 7
+VERSION = 8
 
 
 def features(

@@ -50,6 +50,7 @@ def packed(fit: Fit, key: str) -> bytes:
         **as_arrays(model.coverage),
         **model.trees.arrays("trees_"),
         **model.paying.arrays("paying_"),
+        **(model.doubt.arrays("doubt_") if model.doubt else {}),
         **calibration.difficulty.arrays("difficulty_"),
         **{f"calibration_{name}": getattr(calibration, name) for name in _FACTORS},
         "familiar": calibration.familiar,
@@ -92,6 +93,7 @@ def _from_arrays(arrays: dict[str, NDArray[Any]], hardware: Hardware) -> Fit:
             roofline=Roofline(roofs=arrays["roofs"], weights=arrays["weights"]),
             trees=from_arrays(arrays, "trees_"),
             paying=from_arrays(arrays, "paying_"),
+            doubt=from_arrays(arrays, "doubt_") if "doubt_value" in arrays else None,
             coverage=coverage_from_arrays(arrays),
         ),
         calibration=Calibration(

@@ -1,21 +1,27 @@
 """Fit a device's regression to its table, and hold parts of it out to see how far off it is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from nas_ray.errors import DeviceError
+from nas_ray.estimate.boosting import fit_small_trees
 from nas_ray.estimate.calibrating import calibrate
 from nas_ray.estimate.fitted import Accuracy, Fit
 from nas_ray.estimate.hardware import Hardware
+from nas_ray.estimate.latency import LatencyModel, inputs, work_of
 from nas_ray.estimate.operator_table import Array
 from nas_ray.estimate.regression import fit_latency
 from nas_ray.estimate.samples import Measured, Samples, samples
+from nas_ray.estimate.trees import Trees
 
 #: Rows are held out in so many parts: few while a table still grows, more for the bounds of a
 #: fitted device, so that what they are made from is nearly the regression that they are for.
 FOLDS, FOLDS_FOR_BOUNDS = 4, 5
 _FEWEST_ROWS = 30
+#: No operator counts as estimated better than this.
+_LEAST_ERROR = 1e-3
 
 
 def fit(measured: Sequence[Measured], hardware: Hardware) -> Fit:
@@ -28,8 +34,9 @@ def fit(measured: Sequence[Measured], hardware: Hardware) -> Fit:
     found = samples(measured)
     held_out_ms = _held_out_ms(found, hardware, FOLDS_FOR_BOUNDS)
     errors = _errors(found, held_out_ms)
+    model = fit_latency(found, hardware, np.ones(len(measured), dtype=np.bool_))
     return Fit(
-        model=fit_latency(found, hardware, np.ones(len(measured), dtype=np.bool_)),
+        model=replace(model, doubt=_doubt(found, held_out_ms, model)),
         calibration=calibrate(found, held_out_ms, hardware.additivity, FOLDS_FOR_BOUNDS),
         accuracy=Accuracy(
             mape=float(errors.mean()),
@@ -37,6 +44,17 @@ def fit(measured: Sequence[Measured], hardware: Hardware) -> Fit:
             subgraphs=len(errors),
         ),
     )
+
+
+def _doubt(found: Samples, held_out_ms: Array, model: LatencyModel) -> Trees | None:
+    """Fit how far off operators were that a regression had not seen; None where none is known."""
+    known = found.operators_ms > 0
+    if not known.any():
+        return None
+    hardware, table = model.hardware, found.table
+    rows, _ = inputs(table, work_of(table, hardware), model.roofline, hardware)
+    errors = np.abs(held_out_ms[known] / found.operators_ms[known] - 1)
+    return fit_small_trees(rows[known], np.log(errors + _LEAST_ERROR))
 
 
 def held_out_errors(measured: Sequence[Measured], hardware: Hardware, folds: int = FOLDS) -> Array:

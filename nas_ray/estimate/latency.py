@@ -22,6 +22,9 @@ from nas_ray.estimate.trees import Trees
 
 #: A chance this near to none or to one is taken as it.
 _SURE = 0.1
+#: A typical error of what is like it, from which on an operator counts as unlike the table: of such
+#: ones more than one in eight is off by a quarter.
+_DOUBTFUL = 0.08
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,9 @@ class LatencyModel:
     """A fitted regression.
 
     `trees` predict log(latency / first guess), `paying` how likely it is that an operator takes
-    any time of its own: what is joined in place, or only renamed, does not.
+    any time of its own: what is joined in place, or only renamed, does not. `doubt` predicts the
+    logarithm of how far off operators like it were when held out; None where no operator's own
+    latency is known.
     """
 
     hardware: Hardware
@@ -37,18 +42,33 @@ class LatencyModel:
     trees: Trees
     paying: Trees
     coverage: Coverage
+    doubt: Trees | None = None
 
     def graphs_ms(self, table: OperatorTable) -> tuple[Array, NDArray[np.bool_]]:
-        """Latency of each graph, and whether it lies outside what was measured; both `(G,)`."""
+        """Return the latency of each graph, and whether the table has too little like it, `(G,)`.
+
+        That is so where an operator is outside of what the table covers, and where most of the
+        latency is of operators whose like was estimated badly.
+        """
         if not len(table):
             return np.zeros(table.graphs), np.zeros(table.graphs, dtype=np.bool_)
-        outside = table.total(self.coverage.is_outside(table).astype(np.float64)) > 0
-        return table.total(self.operators_ms(table)), outside
+        rows, guess_ms = self._inputs(table)
+        operators_ms = self._latency_ms(rows, guess_ms)
+        latency_ms = table.total(operators_ms)
+        outside = table.total(np.where(self.coverage.is_outside(table), 1.0, 0.0)) > 0
+        if self.doubt is not None:
+            expected_ms = table.total(operators_ms * np.exp(self.doubt.predict(rows)))
+            outside |= expected_ms > _DOUBTFUL * latency_ms
+        return latency_ms, outside
 
     def operators_ms(self, table: OperatorTable) -> Array:
-        """Latency of each operator `(O,)`."""
-        work = work_of(table, self.hardware)
-        rows, guess_ms = inputs(table, work, self.roofline, self.hardware)
+        """Return the latency of each operator `(O,)`."""
+        return self._latency_ms(*self._inputs(table))
+
+    def _inputs(self, table: OperatorTable) -> tuple[Array, Array]:
+        return inputs(table, work_of(table, self.hardware), self.roofline, self.hardware)
+
+    def _latency_ms(self, rows: Array, guess_ms: Array) -> Array:
         latency_ms = guess_ms * np.exp(self.trees.predict(rows))
         return np.asarray(latency_ms * likely(self.paying.predict(rows)))
 
