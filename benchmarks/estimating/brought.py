@@ -105,7 +105,8 @@ def _without_torchvision() -> Iterator[None]:
 @cache
 def timm() -> Any | None:
     """The package, or None where it is not installed."""
-    if importlib.util.find_spec("timm") is None:
+    spec = importlib.util.find_spec("timm")
+    if spec is None or spec.origin is None:  # without a file it is a mere folder of that name
         return None
     with _without_torchvision():
         importlib.import_module("timm.utils")
