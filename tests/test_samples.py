@@ -5,20 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas_ray.estimate.operator_table import operator_table
+from nas_ray.estimate.operator_table import is_counted, operator_table
 from nas_ray.estimate.samples import Measured, samples
 from nas_ray.graph import signature, subgraphs
-from nas_ray.graph.operators import VIEW_KINDS
 from nas_ray.measure.networks import random_network
 from nas_ray.measure.sampling import sample_subgraphs
 
 
 def measured_of(graph):
-    """Operators take 1, 2, 3, ... ms, views nothing."""
+    """Operators take 1, 2, 3, ... ms, those that only rename nothing."""
     shares, n = [], 0
     for operator in graph.operators:
-        n += operator.kind not in VIEW_KINDS
-        shares.append(0.0 if operator.kind in VIEW_KINDS else float(n))
+        n += is_counted(graph, operator)
+        shares.append(float(n) if is_counted(graph, operator) else 0.0)
     return Measured(graph=graph, latency_ms=sum(shares), operators_ms=tuple(shares))
 
 

@@ -1,7 +1,7 @@
 """Blocks of outputs: those that fit the buffers and move least, against plain Python."""
 
 from itertools import product
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,23 @@ ARRAYS = {
     name: read_hardware(_DEVICES / name / "device.toml").array
     for name in ("ethos-u85-2048", "ethos-u55-256")
 }
-#: Height, width, channels, channels in, kernel, stride, whether depthwise. Up to 48 channels all
-#: depths of a block are equal slices, which are the only ones that the search looks at.
+#: Height, width, channels, channels in, kernel and stride (height, width), dilation, whether
+#: depthwise. Up to 48 channels all depths of a block are equal slices, which are the only ones that
+#: the search looks at.
 SHAPES = [
-    *((7, 7, 40, 24, 3, 1, False), (20, 9, 32, 128, 3, 2, False), (33, 30, 48, 64, 1, 1, False)),
-    *((5, 40, 16, 200, 5, 1, False), (1, 1, 48, 300, 1, 1, False), (48, 48, 32, 16, 7, 1, False)),
-    *((28, 28, 48, 48, 3, 1, True), (17, 40, 32, 32, 5, 2, True), (60, 60, 16, 16, 7, 1, True)),
+    (7, 7, 40, 24, 3, 3, 1, 1, 1, False),
+    (20, 9, 32, 128, 3, 3, 2, 2, 1, False),
+    (33, 30, 48, 64, 1, 1, 1, 1, 1, False),
+    (5, 40, 16, 200, 5, 5, 1, 1, 1, False),
+    (1, 1, 48, 300, 1, 1, 1, 1, 1, False),
+    (48, 48, 32, 16, 7, 7, 1, 1, 1, False),
+    (28, 28, 48, 48, 3, 3, 1, 1, 1, True),
+    (17, 40, 32, 32, 5, 5, 2, 2, 1, True),
+    (60, 60, 16, 16, 7, 7, 1, 1, 1, True),
+    (24, 40, 32, 32, 1, 9, 1, 1, 1, False),
+    (24, 40, 32, 32, 9, 1, 2, 1, 1, False),
+    (40, 12, 32, 24, 3, 5, 1, 3, 1, False),
+    (26, 26, 32, 48, 3, 3, 1, 1, 2, False),
 ]
 
 
@@ -31,7 +42,8 @@ def array(request):
 
 
 def layers_of(shapes, array):
-    height, width, channels, channels_in, kernel, stride, depthwise = np.array(shapes, float).T
+    height, width, channels, channels_in, *sides, depthwise = np.array(shapes, float).T
+    kernel_height, kernel_width, stride_height, stride_width, dilation = sides
     micro = micro_blocks(height, width, channels, array)
     micro[depthwise > 0] = array.depthwise_micro_block
     patch = micro[:, :2] if array.shared_bytes else np.full((len(shapes), 2), 4.0)
@@ -40,8 +52,11 @@ def layers_of(shapes, array):
         width=width,
         channels=channels,
         channels_in=channels_in,
-        kernel=kernel,
-        stride=stride,
+        kernel_height=(kernel_height - 1) * dilation + 1,
+        kernel_width=(kernel_width - 1) * dilation + 1,
+        elements=kernel_height * kernel_width,
+        stride_height=stride_height,
+        stride_width=stride_width,
         micro=micro,
         depth=np.full(len(shapes), float(array.input_channels[0])),
         patch=patch,
@@ -58,16 +73,18 @@ class Plain:
 
     def __init__(self, layers, n, array):
         self.array = array
-        *values, depthwise = layers.columns()[n].tolist()
-        self.height, self.width, self.channels, self.channels_in, self.kernel, self.stride = values[
-            :6
-        ]
-        self.micro, self.depth, self.patch = values[6:9], values[9], values[10:]
-        self.depthwise = depthwise > 0
+        one = {name: values[n].tolist() for name, values in vars(layers).items()}
+        self.height, self.width = one["height"], one["width"]
+        self.channels, self.channels_in = one["channels"], one["channels_in"]
+        self.kernel = (one["kernel_height"], one["kernel_width"])
+        self.stride = (one["stride_height"], one["stride_width"])
+        self.elements, self.depth = one["elements"], one["depth"]
+        self.micro, self.patch = one["micro"], one["patch"]
+        self.depthwise = one["is_depthwise"]
 
     def read(self, high, wide):
-        sides = zip((high, wide), self.patch, strict=True)
-        down, across = (up((side - 1) * self.stride + self.kernel, step) for side, step in sides)
+        sides = zip((high, wide), self.stride, self.kernel, self.patch, strict=True)
+        down, across = (up((side - 1) * by + under, step) for side, by, under, step in sides)
         return down, across
 
     def fits(self, high, wide, deep):
@@ -80,7 +97,7 @@ class Plain:
             return patches + sums <= array.shared_bytes
         if self.depthwise:
             is_part = high < self.height or wide < self.width
-            waiting = across * self.micro[0] * self.stride if is_part else 0
+            waiting = across * self.micro[0] * self.stride[0] if is_part else 0
             read, sums = (down * across + waiting) * up(deep, 16), high * wide * up(deep, 16) * 4
         else:
             read, sums = 2 * down * across * self.depth, 2 * high * wide * up(deep, 16) * 4
@@ -92,10 +109,10 @@ class Plain:
         whole = ceil(self.height / high) * ceil(self.width / wide)
         slices = 1 if self.depthwise else ceil(self.channels / deep)
         outputs = 1 if self.depthwise else self.channels
-        weights = self.kernel**2 * self.channels_in * outputs * whole
+        weights = self.elements * self.channels_in * outputs * whole
         total = down * across * self.channels_in * count * slices + weights
         at_once = deep if self.depthwise else self.depth
-        everything = self.height * self.width * self.stride**2 * self.channels_in
+        everything = self.height * self.width * prod(self.stride) * self.channels_in
         return total / 2 if everything < down * across * at_once * 2 else total
 
     def all_blocks(self):
@@ -110,7 +127,7 @@ class Plain:
                 yield high, wide, deep
 
 
-@pytest.mark.parametrize("n", range(len(SHAPES)), ids=lambda n: "x".join(map(str, SHAPES[n][:6])))
+@pytest.mark.parametrize("n", range(len(SHAPES)), ids=lambda n: "x".join(map(str, SHAPES[n][:9])))
 def test_a_block_fits_and_none_that_fits_moves_less(array, n):
     layers = layers_of(SHAPES, array)
     plain, found = Plain(layers, n, array), blocks(layers, array)[n].tolist()
@@ -134,7 +151,8 @@ def random_shapes(rng, count):
             *rng.integers(1, 150, (2, count)),
             channels,
             np.where(depthwise, channels, rng.integers(1, 600, count)),
-            rng.choice([1, 3, 5, 7], count),
+            *rng.choice([1, 3, 5, 7], (2, count)),
+            *rng.choice([1, 2], (2, count)),
             rng.choice([1, 2], count),
             depthwise,
         ]
@@ -145,14 +163,14 @@ def random_shapes(rng, count):
 @pytest.mark.parametrize("channels", [16, 32])
 def test_what_fits_whole_is_one_block(array, side, channels):
     """A 1x1 reads as much in however many blocks, but its weights once for each."""
-    layers = layers_of([(side, side, channels, 16, 1, 1, False)], array)
+    layers = layers_of([(side, side, channels, 16, 1, 1, 1, 1, 1, False)], array)
     assert Plain(layers, 0, array).fits(side, side, channels)
     assert (blocks(layers, array)[0] >= (side, side, channels)).all()
 
 
 def test_where_nothing_fits_it_is_the_micro_block(array):
     """Not even the patch under a kernel of 399 would."""
-    layers = layers_of([(64, 64, 32, 64, 399, 1, False)], array)
+    layers = layers_of([(64, 64, 32, 64, 399, 399, 1, 1, 1, False)], array)
     assert not list(Plain(layers, 0, array).all_blocks())
     assert blocks(layers, array).tolist() == layers.micro.tolist()
 
@@ -168,7 +186,7 @@ def test_a_layer_has_the_same_block_alone_and_among_others(array):
 
 
 def test_no_layers_are_no_blocks(array):
-    assert blocks(layers_of(np.zeros((0, 7)), array), array).shape == (0, 3)
+    assert blocks(layers_of(np.zeros((0, 10)), array), array).shape == (0, 3)
 
 
 @pytest.mark.parametrize(
