@@ -29,8 +29,8 @@ def bound(layer, shape, name, array=None, factor=FACTOR):
     return value
 
 
-#: 24 channels made of 16, 8 x 8 outputs; a block holds them all. On the array they are 32 in memory,
-#: two bricks of 16, and each has 10 bytes of constants. Without one nothing is known of either.
+#: 24 channels made of 16, 8 x 8 outputs; a block holds them all. On the array they are 32 in
+#: memory, two bricks of 16, and each has 10 bytes of constants. Without one neither is known.
 POINTWISE = {
     "outputs": 8 * 8 * 24,
     "constants": 32,

@@ -6,6 +6,7 @@ import pytest
 from nas_ray.estimate.effort import RESOURCES, effort
 from nas_ray.estimate.operator_table import KINDS, operator_table
 from nas_ray.estimate.roofs import fit_roofline
+from nas_ray.measure.families import MOBILE
 from nas_ray.measure.sampling import sample_subgraphs
 
 FACTOR, MACS_PER_CYCLE = 16, 512
@@ -16,7 +17,9 @@ ARITHMETIC, MOVED, START = RESOURCES.index("arithmetic"), RESOURCES.index("moved
 
 @pytest.fixture(scope="module")
 def table():
-    return operator_table(list(sample_subgraphs(250, np.random.default_rng(2), FACTOR)))
+    return operator_table(
+        list(sample_subgraphs(250, np.random.default_rng(2), FACTOR, families=MOBILE))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +111,7 @@ def test_an_operator_is_guessed_the_same_alone_and_among_others(table, work, kin
     """To the last bit, though sums and products of arrays round by their size."""
     model = fit_roofline(work, kind, LAWS["one_after_the_other"](work))
     together = guess(model, work, kind)
-    graphs = list(sample_subgraphs(250, np.random.default_rng(2), FACTOR))[:30]
+    graphs = list(sample_subgraphs(250, np.random.default_rng(2), FACTOR, families=MOBILE))[:30]
     for n, graph in enumerate(graphs):
         own = operator_table([graph])
         alone = guess(model, effort(own, None, FACTOR, MACS_PER_CYCLE), own["kind"].astype(int))

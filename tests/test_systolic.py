@@ -18,6 +18,7 @@ from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
 from nas_ray.graph import parse_signature, subgraphs, trace
 from nas_ray.measure.backends import read_settings
 from nas_ray.measure.design import read_design
+from nas_ray.measure.families import MOBILE
 from nas_ray.measure.sampling import sample_subgraphs
 from nas_ray.measure.systolic import measure
 from search_spaces import classification
@@ -35,7 +36,7 @@ TILE, LOAD = 162, 32
 
 @pytest.fixture(scope="module")
 def sample():
-    return list(sample_subgraphs(150, np.random.default_rng(1), 32))
+    return list(sample_subgraphs(150, np.random.default_rng(1), 32, families=MOBILE))
 
 
 def cycles(graph, design):

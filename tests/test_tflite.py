@@ -14,11 +14,12 @@ pytest.importorskip("ethosu", reason="the schema classes are in the wheel of eth
 from ethosu.vela.tflite import BuiltinOperator, BuiltinOptions, Model, TensorType
 
 from nas_ray.errors import MeasureError
-from nas_ray.graph import trace
+from nas_ray.graph import Tensor, trace
 from nas_ray.measure import blocks
-from nas_ray.measure.tflite.lowering import WEIGHT_SIGMA
+from nas_ray.measure.families import MOBILE
 from nas_ray.measure.sampling import sample_subgraphs
 from nas_ray.measure.tflite import to_tflite
+from nas_ray.measure.tflite.lowering import WEIGHT_SIGMA, file_shape
 
 Written = namedtuple("Written", "code inputs outputs options")
 CODES = {number: name for name, number in vars(BuiltinOperator.BuiltinOperator).items()}
@@ -152,16 +153,18 @@ def test_the_head_is_pooling_reshape_and_fully_connected():
 
 
 @pytest.mark.parametrize(
-    ("shape", "expected"),
+    ("shape", "channel_axes", "expected"),
     [
-        ((1, 3, 4, 5), (1, 4, 5, 3)),
-        ((1, 3, 5), (1, 1, 5, 3)),
-        ((1, 3), (1, 3)),
+        ((1, 3, 4, 5), 1, (1, 4, 5, 3)),
+        ((1, 3, 5), 1, (1, 1, 5, 3)),
+        ((1, 3), 0, (1, 3)),
+        ((1, 49, 64), 0, (1, 49, 64)),
+        ((1, 2, 3, 4, 5), 2, (1, 20, 2, 3)),
     ],
-    ids=["image", "signal_is_an_image_of_height_1", "vector"],
+    ids=["image", "signal_is_an_image_of_height_1", "vector", "tokens", "channels_in_groups"],
 )
-def test_channels_are_last(shape, expected):
-    assert channels_last(shape) == expected
+def test_channels_are_last(shape, channel_axes, expected):
+    assert file_shape(Tensor(shape=shape, storage=0, channel_axes=channel_axes)) == expected
 
 
 def test_weights_are_gaussian_with_a_sigma_of_32_steps():
@@ -184,11 +187,11 @@ def test_one_seed_gives_the_same_bytes_and_another_only_other_weights():
 
 
 def test_random_subgraphs_keep_their_shapes_and_arithmetic():
-    for graph in sample_subgraphs(60, np.random.default_rng(2)):
+    for graph in sample_subgraphs(60, np.random.default_rng(2), families=MOBILE):
         file = Reader(to_tflite(graph).content)
         (end,) = graph.outputs
         assert file.macs() == graph.macs
-        assert file.shape(file.graph.OutputsAsNumpy()[0]) == channels_last(graph.shape(end))
+        assert file.shape(file.graph.OutputsAsNumpy()[0]) == file_shape(graph.tensors[end])
 
 
 class Swap(nn.Module):
@@ -196,6 +199,29 @@ class Swap(nn.Module):
 
     def forward(self, x):
         return torch.relu(x).transpose(2, 3)
+
+
+def test_a_transposition_is_of_the_stored_axes():
+    file = written(Swap(), (1, 8, 4, 5))
+    assert file.codes() == ["RELU", "TRANSPOSE"]
+    assert file.values(file.operators[1].inputs[1], np.int32).tolist() == [0, 2, 1, 3]
+    assert file.shape(file.operators[1].outputs[0]) == (1, 5, 4, 8)
+
+
+def test_channels_brought_last_for_a_linear_layer_move_nothing():
+    """(1, C, H, W) is stored as (1, H, W, C), which is what the layer reads."""
+
+    class Permuted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.linear = nn.Conv2d(3, 8, 3), nn.Linear(8, 5)
+
+        def forward(self, x):
+            return self.linear(self.first(x).permute(0, 2, 3, 1))
+
+    file = written(Permuted(), (1, 3, 6, 6))
+    assert file.codes() == ["CONV_2D", "FULLY_CONNECTED"]
+    assert file.shape(file.operators[1].outputs[0]) == (1, 4, 4, 5)
 
 
 def test_a_channel_shuffle_moves_groups_and_nothing_else():
@@ -207,7 +233,7 @@ def test_a_channel_shuffle_moves_groups_and_nothing_else():
             return groups.reshape(1, 8, 6, 5)
 
     file = written(Shuffle(), (1, 8, 6, 5))
-    assert file.codes() == ["RELU", "RESHAPE", "TRANSPOSE", "RESHAPE", "RESHAPE"]
+    assert file.codes() == ["RELU", "RESHAPE", "TRANSPOSE", "RESHAPE"]
     shapes = [file.shape(operator.outputs[0]) for operator in file.operators]
     assert shapes[1:3] == [(1, 30, 2, 4), (1, 30, 4, 2)]
     assert shapes[-1] == (1, 6, 5, 8)
@@ -237,13 +263,21 @@ def test_a_transposed_convolution_doubles_the_image(layer):
 @pytest.mark.parametrize(
     ("model", "shape", "rule"),
     [
-        (nn.LayerNorm(8), (1, 8), "'layer_norm' has no int8 TFLite form"),
-        (nn.Mish(), (1, 8, 8, 8), "activation 'mish', which has no int8 TFLite form"),
+        (nn.LayerNorm([4, 8]), (1, 3, 4, 8), "is taken over several axes"),
+        (nn.Softshrink(), (1, 8, 8, 8), "activation 'softshrink', which has no int8 TFLite form"),
+        (nn.Upsample(scale_factor=2, mode="bicubic"), (1, 8, 8, 8), "resizes by 'bicubic'"),
+        (nn.ReplicationPad2d(1), (1, 8, 8, 8), "pads by 'replicate'"),
         (nn.ConvTranspose2d(8, 8, 2, stride=2, groups=2), (1, 8, 8, 8), "has groups or a dilation"),
-        (nn.ConvTranspose2d(8, 8, 3, stride=2), (1, 8, 8, 8), r"makes \(17, 17\) of \(8, 8\), not"),
-        (Swap(), (1, 8, 4, 4), "is not the shuffle of channel groups"),
+        (
+            nn.ConvTranspose2d(8, 8, 3, stride=2, output_padding=1),
+            (1, 8, 8, 8),
+            r"makes \(18, 18\) of \(8, 8\), more than the \(17, 17\)",
+        ),
     ],
-    ids=["layer_norm", "mish", "transposed_groups", "transposed_odd", "transposition"],
+    ids=[
+        *("norm_of_two_axes", "softshrink", "bicubic", "replicated", "transposed_groups"),
+        "transposed_too_large",
+    ],
 )
 def test_what_cannot_be_written_is_refused_by_its_name(model, shape, rule):
     graph = trace(model, torch.zeros(shape))

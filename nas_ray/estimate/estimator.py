@@ -25,7 +25,7 @@ _MEMORY_LIMIT = 200_000
 class SubgraphLatency:
     """Estimate of one subgraph and how far above it the truth may lie.
 
-    `outside` is one that the table has too little like, `familiar` a part of networks in the table. A
+    `outside`: the table has too little like it; `familiar`: it is a part of networks there. A
     subgraph with `host_operators` is outside too.
     """
 

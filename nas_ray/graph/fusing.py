@@ -23,7 +23,7 @@ def fuse(graph: Graph) -> Graph:
         if (
             before is not None
             and readers[source] == 1
-            and _folds(operator, host := operators[before])
+            and _folds(graph, operator, host := operators[before])
         ):
             operators[before] = _folded(operator, host)
             producer[operator.outputs[0]] = before
@@ -43,17 +43,29 @@ def _reader_counts(graph: Graph) -> dict[int, int]:
     return counts
 
 
-def _folds(operator: Operator, host: Operator) -> bool:
+def _folds(graph: Graph, operator: Operator, host: Operator) -> bool:
     if host.activation:
         return False
+    if operator.kind == "add":
+        return _is_bias(graph, operator, host)
     if operator.kind == "batch_norm":
         return host.kind in _TAKES_BATCH_NORM
     return operator.kind == "activation" and host.kind in _TAKES_ACTIVATION
 
 
+def _is_bias(graph: Graph, operator: Operator, host: Operator) -> bool:
+    """Tell whether a sum is the bias of a linear layer, which torch adds apart to a view."""
+    is_constant = len(operator.inputs) == 1 and not operator.mode
+    features = graph.shape(operator.outputs[0])[-1]
+    is_linear = host.kind == "linear" and not host.bias_elements
+    return is_linear and is_constant and operator.weight_elements == features
+
+
 def _folded(operator: Operator, host: Operator) -> Operator:
     if operator.kind == "activation":
         return replace(host, outputs=operator.outputs, activation=operator.activation)
+    if operator.kind == "add":
+        return replace(host, outputs=operator.outputs, bias_elements=operator.weight_elements)
     return replace(host, outputs=operator.outputs, bias_elements=operator.bias_elements)
 
 
