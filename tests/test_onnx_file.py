@@ -18,6 +18,7 @@ from nas_ray.errors import MeasureError
 from nas_ray.graph import trace
 from nas_ray.graph.vocabulary import POINTWISE
 from nas_ray.measure import blocks
+from nas_ray.measure.families import MOBILE
 from nas_ray.measure.onnx_file import to_onnx
 from nas_ray.measure.sampling import sample_subgraphs
 
@@ -65,7 +66,7 @@ def check_shapes(graph):
 
 
 def test_random_subgraphs_run_with_their_shapes_weights_and_biases():
-    for graph in sample_subgraphs(30, np.random.default_rng(2)):
+    for graph in sample_subgraphs(30, np.random.default_rng(2), families=MOBILE):
         content = check_shapes(graph)
         biases = graph.bias_elements
         numbers = [x.size for x in constants(content) if x.dtype == np.float32 and x.ndim]

@@ -16,9 +16,8 @@ def to_onnx(graph: Graph, seed: int = 0) -> bytes:
     """An ONNX model of `graph` (a network or a subgraph); inputs and outputs keep their order.
 
     What a graph does not say is written in one way, because the cost is (nearly) the same: padding
-    is halved between both ends, resizing is bilinear, a slice is the first part, a softmax runs
-    over the last axis and a reduction is a mean. Raises MeasureError naming the first operator
-    that cannot be written, and without the package `onnx`.
+    is halved between both ends and a slice is the first part. Raises MeasureError naming the first
+    operator that cannot be written, and without the package `onnx`.
     """
     writer = OnnxWriter(graph, seed)
     for operator in graph.operators:
@@ -48,6 +47,7 @@ _WRITE: dict[str, Callable[[OnnxWriter, Operator], list[str]]] = {
     "add": layers.elementwise("Add"),
     "sub": layers.elementwise("Sub"),
     "mul": layers.elementwise("Mul"),
+    "div": layers.elementwise("Div"),
     "maximum": layers.elementwise("Max"),
     "minimum": layers.elementwise("Min"),
     "batch_norm": layers.batch_norm,
@@ -63,4 +63,8 @@ _WRITE: dict[str, Callable[[OnnxWriter, Operator], list[str]]] = {
     "slice": shapes.slices,
     "pad": shapes.pad,
     "resize": shapes.resize,
+    "depth_to_space": shapes.depth_to_space,
+    "space_to_depth": shapes.space_to_depth,
+    "repeat": shapes.repeat,
+    "flip": shapes.flip,
 }

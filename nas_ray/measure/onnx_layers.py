@@ -210,8 +210,9 @@ def layer_norm(writer: OnnxWriter, operator: Operator) -> list[str]:
 
 
 def softmax(writer: OnnxWriter, operator: Operator) -> list[str]:
-    """Over the last axis."""
-    return [writer.node("Softmax", writer.sources(operator), {"axis": -1})]
+    """Along one axis."""
+    axis = operator.axes[0] if operator.axes else 1
+    return [writer.node("Softmax", writer.sources(operator), {"axis": axis})]
 
 
 def look_up(writer: OnnxWriter, operator: Operator) -> list[str]:

@@ -1,57 +1,77 @@
 """The ONNX form of operators that reduce, join, cut or reorder tensors.
 
-A graph knows the shapes on both sides and not the axes: they are recovered here.
+Axes are those of the graph; what is left out there is the usual one of a kind (`Operator`).
 """
 
-from itertools import combinations, permutations
 from math import prod
 
 from nas_ray.graph import Operator
+from nas_ray.graph.layout import permutation_of
 from nas_ray.measure.onnx_writer import OnnxWriter, Shape, cannot
+
+_REDUCTIONS = {"": "ReduceMean", "sum": "ReduceSum", "max": "ReduceMax"}
+_RESIZING = {
+    "": ("linear", "half_pixel"),
+    "bilinear_corners": ("linear", "align_corners"),
+    "nearest": ("nearest", "asymmetric"),
+    "bicubic": ("cubic", "half_pixel"),
+}
+_PADDING = {"": "constant", "reflect": "reflect", "replicate": "edge"}
 
 
 def mean(writer: OnnxWriter, operator: Operator) -> list[str]:
-    """A mean over the axes that the output lacks; over a whole image as exporters write it."""
+    """A reduction over its axes; the mean of a whole image as exporters write it."""
     shape, result = writer.before(operator), writer.after(operator)
     sources = writer.sources(operator)
-    if len(shape) > 2 and prod(result) == prod(shape[:2]):
+    if not operator.mode and not operator.axes and prod(result) == prod(shape[:2]):
         pooled = writer.node("GlobalAveragePool", sources)
         kept = (*shape[:2], *(1 for _ in shape[2:]))
         return [pooled if kept == result else writer.reshaped(pooled, result)]
-    axes = _reduced(shape, result)
-    if axes is None:
-        raise cannot(operator, f"reduces {shape} to {result}, which no axes of it do")
-    keep = int(len(shape) == len(result))
-    return [writer.node("ReduceMean", [*sources, writer.integers(axes)], {"keepdims": keep})]
-
-
-def _reduced(shape: Shape, result: Shape) -> Shape | None:
-    """The axes whose reduction turns `shape` into `result`, the last ones where several do."""
-    if len(shape) == len(result):
-        axes = tuple(n for n, size in enumerate(shape) if size != result[n])
-        return axes if all(result[n] == 1 for n in axes) else None
-    for axes in reversed([*combinations(range(len(shape)), len(shape) - len(result))]):
-        if tuple(size for n, size in enumerate(shape) if n not in axes) == result:
-            return axes
-    return None
+    if operator.mode not in _REDUCTIONS:
+        raise cannot(operator, f"reduces by {operator.mode!r}, which has no ONNX form here")
+    axes = writer.integers(operator.axes or tuple(range(2, len(shape))))
+    keep = {"keepdims": int(len(shape) == len(result))}
+    return [writer.node(_REDUCTIONS[operator.mode], [*sources, axes], keep)]
 
 
 def concat(writer: OnnxWriter, operator: Operator) -> list[str]:
-    """Tensors along the axis that grows, with a constant for what they leave open."""
-    shapes = [writer.graph.shape(tensor) for tensor in operator.inputs]
+    """Tensors along an axis, with a constant for what they leave open."""
+    if operator.mode == "roll":
+        return [_rolled(writer, operator)]
     result, sources = writer.after(operator), writer.sources(operator)
-    if len(shapes[0]) != len(result):
-        axis = _without(result, shapes[0])
-        if axis is None or result[axis] != len(shapes):
-            raise cannot(operator, f"stacks {len(shapes)} tensors {shapes[0]} to {result}")
+    axis = operator.axes[0] if operator.axes else 1
+    if operator.mode == "stack":
         one = (*result[:axis], 1, *result[axis + 1 :])
         sources = [writer.reshaped(name, one) for name in sources]
-        return [writer.node("Concat", sources, {"axis": axis})]
-    axis = next((n for n, size in enumerate(result) if size != shapes[0][n]), len(result) - 1)
-    missing = result[axis] - sum(shape[axis] for shape in shapes)
-    if missing:
-        sources.append(writer.numbers((*result[:axis], missing, *result[axis + 1 :])))
+        joined = len(sources)
+    else:
+        joined = sum(writer.graph.shape(tensor)[axis] for tensor in operator.inputs)
+    if joined < result[axis]:
+        rest = (*result[:axis], result[axis] - joined, *result[axis + 1 :])
+        sources.append(writer.numbers(rest))
     return [writer.node("Concat", sources, {"axis": axis})]
+
+
+def _rolled(writer: OnnxWriter, operator: Operator) -> str:
+    """Two halves in the other order, axis after axis."""
+    shape, name = writer.before(operator), writer.sources(operator)[0]
+    for axis in operator.axes:
+        halves = []
+        for begin, end in ((shape[axis] // 2, shape[axis]), (0, shape[axis] // 2)):
+            ends = [writer.integers([bound]) for bound in (begin, end, axis)]
+            halves.append(writer.node("Slice", [name, *ends]))
+        name = writer.node("Concat", halves, {"axis": axis})
+    return name
+
+
+def repeat(writer: OnnxWriter, operator: Operator) -> list[str]:
+    """The same numbers several times along axes."""
+    shape, result = writer.before(operator), writer.after(operator)
+    padded = (*(1 for _ in range(len(result) - len(shape))), *shape)
+    source = writer.sources(operator)[0]
+    source = source if padded == shape else writer.reshaped(source, padded)
+    times = [after // before for before, after in zip(padded, result, strict=True)]
+    return [writer.node("Tile", [source, writer.integers(times)])]
 
 
 def _without(longer: Shape, shorter: Shape) -> int | None:
@@ -72,19 +92,23 @@ def reshape(writer: OnnxWriter, operator: Operator) -> list[str]:
 
 
 def transpose(writer: OnnxWriter, operator: Operator) -> list[str]:
-    """A permutation that gives the output its shape, one that moves something if there is one."""
-    shape, result = writer.before(operator), writer.after(operator)
-    _, *moving = permutations(range(len(shape)))
-    for axes in (*moving, tuple(range(len(shape)))):
-        if tuple(shape[n] for n in axes) == result:
-            return [writer.node("Transpose", writer.sources(operator), {"perm": axes})]
-    raise cannot(operator, f"turns {shape} into {result}, which no permutation does")
+    """A permutation of axes, or a shuffle of channels in groups."""
+    shape, sources = writer.before(operator), writer.sources(operator)
+    if operator.mode == "shuffle":
+        each = shape[1] // operator.groups
+        parts = writer.reshaped(sources[0], (shape[0], operator.groups, each, *shape[2:]))
+        order = (0, 2, 1, *range(3, len(shape) + 1))
+        return [writer.reshaped(writer.node("Transpose", [parts], {"perm": order}), shape)]
+    order = permutation_of(operator, len(shape))
+    return [writer.node("Transpose", sources, {"perm": order})]
 
 
 def slices(writer: OnnxWriter, operator: Operator) -> list[str]:
     """One part after the other along each axis where a part is smaller than the whole."""
     shape = writer.before(operator)
     begin = [0] * len(shape)
+    if max(operator.stride) > 1:
+        return [_strided(writer, operator)]
     names = []
     for output in operator.outputs:
         result = writer.graph.shape(output)
@@ -102,20 +126,49 @@ def slices(writer: OnnxWriter, operator: Operator) -> list[str]:
     return names
 
 
+def _strided(writer: OnnxWriter, operator: Operator) -> str:
+    axis, step = operator.axes[0] if operator.axes else 1, max(operator.stride)
+    count = writer.after(operator)[axis]
+    bounds = ([0], [(count - 1) * step + 1], [axis], [step])
+    inputs = [*writer.sources(operator), *(writer.integers(one) for one in bounds)]
+    return writer.node("Slice", inputs)
+
+
 def pad(writer: OnnxWriter, operator: Operator) -> list[str]:
-    """Zeros around a tensor, half of them in front; fewer than none crop it."""
+    """Numbers around a tensor, half of them in front; fewer than none crop it."""
     shape, result = writer.before(operator), writer.after(operator)
     added = [after - before for before, after in zip(shape, result, strict=True)]
     pads = [*(total // 2 for total in added), *(total - total // 2 for total in added)]
-    return [writer.node("Pad", [*writer.sources(operator), writer.integers(pads)])]
+    inputs = [*writer.sources(operator), writer.integers(pads)]
+    return [writer.node("Pad", inputs, {"mode": _PADDING[operator.mode]})]
 
 
 def resize(writer: OnnxWriter, operator: Operator) -> list[str]:
-    """Bilinear, or channels dealt out as pixels where their number changes."""
-    shape, result = writer.before(operator), writer.after(operator)
-    if shape[1] != result[1]:
-        attributes: dict[str, object] = {"blocksize": result[2] // shape[2], "mode": "CRD"}
-        return [writer.node("DepthToSpace", writer.sources(operator), attributes)]
-    attributes = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-    inputs = [*writer.sources(operator), "", "", writer.integers(result)]
+    """Another height and width, by the interpolation that the graph names."""
+    if operator.mode not in _RESIZING:
+        raise cannot(operator, f"resizes by {operator.mode!r}, which has no ONNX form here")
+    mode, coordinates = _RESIZING[operator.mode]
+    attributes = {"mode": mode, "coordinate_transformation_mode": coordinates}
+    inputs = [*writer.sources(operator), "", "", writer.integers(writer.after(operator))]
     return [writer.node("Resize", inputs, attributes)]
+
+
+def depth_to_space(writer: OnnxWriter, operator: Operator) -> list[str]:
+    """Channels dealt out as pixels."""
+    block = writer.after(operator)[2] // writer.before(operator)[2]
+    attributes = {"blocksize": block, "mode": "CRD"}
+    return [writer.node("DepthToSpace", writer.sources(operator), attributes)]
+
+
+def space_to_depth(writer: OnnxWriter, operator: Operator) -> list[str]:
+    """Pixels gathered as channels."""
+    block = writer.before(operator)[2] // writer.after(operator)[2]
+    return [writer.node("SpaceToDepth", writer.sources(operator), {"blocksize": block})]
+
+
+def flip(writer: OnnxWriter, operator: Operator) -> list[str]:
+    """The other way round along axes: a slice with a step of -1."""
+    axes = operator.axes
+    bounds = ([-1] * len(axes), [-(2**31)] * len(axes), list(axes), [-1] * len(axes))
+    inputs = [*writer.sources(operator), *(writer.integers(one) for one in bounds)]
+    return [writer.node("Slice", inputs)]
