@@ -23,8 +23,8 @@ from nas_ray.estimate.trees import Trees
 #: A chance this near to none or to one is taken as it.
 _SURE = 0.1
 #: A typical error of what is like it, from which on an operator counts as unlike the table: of such
-#: ones more than one in eight is off by a quarter.
-_DOUBTFUL = 0.08
+#: ones about one in eight is off by a quarter.
+_DOUBTFUL = 0.07
 
 
 @dataclass(frozen=True, kw_only=True)
