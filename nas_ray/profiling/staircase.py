@@ -79,7 +79,8 @@ def _logarithms(sweeps: Sequence[Mapping[int, float]]) -> Array:
     for sweep in sweeps:
         known = sorted(sweep)
         lines.append(np.interp(counts, known, np.log([sweep[count] for count in known])))
-    return np.asarray(np.mean(lines, axis=0))
+    mean: Array = np.mean(lines, axis=0)
+    return mean
 
 
 def _least_jump(steps: Array) -> float:
