@@ -134,11 +134,14 @@ def test_profile_fills_the_table_of_a_device_and_goes_on_where_it_stopped(capsys
     words = ("profile", str(tmp_path), "--networks", "2", "--space", "classification", "--json")
     code, out, _ = said(capsys, *words, "--count", "31")
     assert code == 0
-    assert "31 rows, 31 new" in out
+    first = last_json(out)
+    assert first["rows"] == first["added"] == 31 - len(first["failed"])
     code, out, _ = said(capsys, *words, "--count", "34")
-    assert "34 rows, 3 new" in out
     told = last_json(out)
-    assert (told["rows"], told["added"], told["stopped"], told["failed"]) == (34, 3, "count", {})
+    assert told["rows"] == first["rows"] + told["added"] == 34 - len(told["failed"])
+    assert told["stopped"] == "count"
+    # What the compiler leaves to the host, in part, is no row.
+    assert all("host processor" in reason for reason in told["failed"].values())
     assert told["subgraphs"]["mape"] == nas_ray.load_device(tmp_path).accuracy.mape
     assert told["networks"]["networks"] == 2
 

@@ -54,8 +54,10 @@ def test_a_network_of_what_the_table_holds_has_no_warning():
             [INSIDE, row("a", 18.0)],
             0.75,
             "75 % of the latency (18 of 24 ms)",
-            "1 subgraph that the table has too little like, "
-            "'a' (conv): a guess, and so is the upper end",
+            (
+                "1 subgraph that the table has too little like, 'a' (conv): a guess, "
+                "and so is the upper end"
+            ),
         ),
     ],
     ids=["one", "several", "hardly_any", "most"],

@@ -137,6 +137,11 @@ ARRAY = {
     "input_patch": [[4, 4], [2, 2]],
     "weight_cycles": 1.5,
     "cores": 1,
+    "brick_channels": 16,
+    "weight_channels": 8,
+    "constant_bytes": 10,
+    "largest_stride": 3,
+    "largest_dilation": 2,
 }
 
 

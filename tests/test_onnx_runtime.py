@@ -15,7 +15,7 @@ pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 from nas_ray.errors import MeasureError
-from nas_ray.graph import trace
+from nas_ray.graph import parse_signature, trace
 from nas_ray.measure.backends import backend_of
 from nas_ray.measure.onnx_runtime import median_interval, median_ms, onnx_runtime
 from nas_ray.measure.this_machine import processor, runtime_version
@@ -76,8 +76,8 @@ def test_a_table_begun_elsewhere_is_not_continued_here(made, rule):
 
 
 def test_a_kind_that_onnx_does_not_have_is_named():
-    graph = trace(nn.GroupNorm(2, 8), torch.zeros(1, 8, 4, 4))
-    with pytest.raises(MeasureError, match="'layer_norm' normalises over groups"):
+    graph = parse_signature("1x8x4x4; unknown 0 > 1x8x4x4")
+    with pytest.raises(MeasureError, match="of kind 'unknown' has no ONNX form"):
         onnx_runtime(graph, SETTINGS)
 
 

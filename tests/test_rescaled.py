@@ -1,5 +1,7 @@
 """Rescaled subgraphs: what tracing the same block with other numbers gives."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +10,13 @@ from torch import nn
 from nas_ray.graph import parse_signature, signature, subgraphs, trace
 from nas_ray.measure import blocks
 from nas_ray.measure.families import MOBILE
-from nas_ray.measure.networks import random_network
+from nas_ray.measure.networks import random_network, stages
+from nas_ray.measure.networks.classifiers import classifier
 from nas_ray.measure.sampling import sample_subgraphs
 from nas_ray.profiling.adaptive import neighbour
 from nas_ray.profiling.rescaled import channel_counts, rescaled
+
+INVERTED = {partial(classifier, stage=stages.inverted): 1.0}
 
 
 def traced(make, *shape):
@@ -88,7 +93,7 @@ def test_neighbours_are_sound_and_within_the_range():
     Of inverted bottlenecks: groups of several channels do not fit every count.
     """
     rng = np.random.default_rng(0)
-    network = random_network(np.random.default_rng(6), 16)
+    network = random_network(np.random.default_rng(6), 16, styles=INVERTED)
     for part in subgraphs(network):
         for _ in range(20):
             near = neighbour(part, rng, 16)

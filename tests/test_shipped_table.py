@@ -2,24 +2,20 @@
 
 import random
 import re
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from nas_ray.device import device_folder, list_devices, load_device
-from nas_ray.estimate.hardware import read_hardware
-from nas_ray.graph import Graph, parse_signature, signature, trace
+from nas_ray.estimate.operator_table import KINDS, operator_table
+from nas_ray.graph import parse_signature, signature, trace
 from nas_ray.measure.backends import backend_of, measure_network, read_settings
 from nas_ray.measure.table import Row, read_table, table_path
-from nas_ray.profiling.starting import Networks, starting_samples
 from search_spaces import classification
 
 #: Kinds whose MACs the compiler counts as we do; it also counts pooling and means.
 PLAIN_KINDS = {"conv", "depthwise_conv", "add"}
-SEED_OF_TABLES = 0
 
 
 @pytest.fixture(scope="module", params=list_devices())
@@ -42,18 +38,6 @@ def needs_backend(folder: Path) -> None:
         pytest.importorskip("ethosu", reason="the compiler that made the table is not installed")
 
 
-def networks_of_tables(factor: int) -> Networks:
-    """What `nas-ray profile --space classification` draws for such a device."""
-    space = classification.space(channel_multiple=factor)
-
-    def draw(rng: np.random.Generator) -> Graph:
-        config = space.sample(rng)
-        with torch.device("meta"):
-            return trace(space.build(config), space.example_input(config))
-
-    return Networks(name="classification", draw=draw)
-
-
 def test_a_table_has_at_least_3000_rows(rows):
     assert len(rows) >= 3000
 
@@ -65,25 +49,31 @@ def test_every_signature_is_read_and_written_back_alike(rows, graphs):
 def test_the_arithmetic_the_compiler_counted_is_ours(rows, graphs):
     """But for some activations it runs apart, each one more a result: in less than 1 row of 10.
 
-    Stems of 1 to 4 channels and grouped convolutions are left out: some the compiler rewrites.
+    Stems of 1 to 4 channels, groups, dilations and activations of several operations are left out:
+    some the compiler rewrites.
     """
     compared = [
         (row.macs - graph.macs, sum(graph.tensors[o.outputs[0]].elements for o in graph.operators))
         for row, graph in zip(rows, graphs, strict=True)
         if {operator.kind for operator in graph.operators} <= PLAIN_KINDS
         and graph.shape(graph.inputs[0])[1] > 4
-        and not re.search(r"; conv [^;]* g=", row.signature)
+        and not re.search(r"; conv [^;]* (g|d|mode)=", row.signature)
+        and not re.search(r" d=| act=(?!relu|hardswish|silu|sigmoid)", row.signature)
     ]
-    assert len(compared) > 0.4 * len(rows)
+    assert len(compared) > 0.25 * len(rows)
     assert all(0 <= more <= results for more, results in compared)
     assert sum(more == 0 for more, _ in compared) > 0.9 * len(compared)
 
 
-def test_the_rows_are_the_samples_that_source_md_says_they_are(folder, rows):
-    """The first 100 of them: 400 are chosen so, and the others depend on their estimates."""
-    factor = read_hardware(folder / "device.toml").parallelism_factor
-    stream = starting_samples(SEED_OF_TABLES, factor, networks_of_tables(factor))
-    assert [row.signature for row in rows[:100]] == list(islice(stream, 100))
+def test_every_kind_of_operator_has_its_rows(folder, rows, graphs):
+    """On the Ethos-U: at least twenty of what the compiler runs, whatever their sizes."""
+    if read_settings(folder / "device.toml")[0]["backend"] != "vela":
+        pytest.skip("its table holds mobile and residual blocks alone")
+    table = operator_table(graphs)
+    counts = dict(zip(KINDS, np.bincount(table.kind, minlength=len(KINDS)), strict=True))
+    #: The first stands for what is unknown; the compiler leaves the others to the host.
+    del counts["other"], counts["depth_to_space"], counts["divide"]
+    assert {kind: int(count) for kind, count in counts.items() if count < 20} == {}
 
 
 def test_each_operator_has_its_share_of_the_latency(rows, graphs):
@@ -95,7 +85,7 @@ def test_each_operator_has_its_share_of_the_latency(rows, graphs):
 def test_source_md_tells_rows_seed_origin_and_caveat(folder, rows):
     text = (folder / "SOURCE.md").read_text(encoding="utf-8")
     assert f"{len(rows)} rows" in text
-    assert f"--count {len(rows)} --seed {SEED_OF_TABLES} --space classification" in text
+    assert "--count 5000 --seed 0 --space classification" in text
     settings, _ = read_settings(folder / "device.toml")
     for name in (value for value in settings.values() if isinstance(value, str)):
         assert name in text

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from nas_ray.graph import Graph, Operator
 from nas_ray.measure import onnx_layers as layers
+from nas_ray.measure import onnx_norms as norms
+from nas_ray.measure import onnx_reductions as reductions
 from nas_ray.measure import onnx_shapes as shapes
 from nas_ray.measure.onnx_writer import OnnxWriter, cannot
 
@@ -51,20 +53,20 @@ _WRITE: dict[str, Callable[[OnnxWriter, Operator], list[str]]] = {
     "maximum": layers.elementwise("Max"),
     "minimum": layers.elementwise("Min"),
     "batch_norm": layers.batch_norm,
-    "layer_norm": layers.layer_norm,
+    "layer_norm": norms.norm,
     "max_pool": layers.pool("MaxPool"),
     "avg_pool": layers.pool("AveragePool"),
     "softmax": layers.softmax,
     "gather": layers.look_up,
-    "mean": shapes.mean,
+    "mean": reductions.reduction,
     "concat": shapes.concat,
     "reshape": shapes.reshape,
     "transpose": shapes.transpose,
+    "flip": shapes.flip,
+    "repeat": shapes.repeat,
     "slice": shapes.slices,
     "pad": shapes.pad,
     "resize": shapes.resize,
     "depth_to_space": shapes.depth_to_space,
     "space_to_depth": shapes.space_to_depth,
-    "repeat": shapes.repeat,
-    "flip": shapes.flip,
 }

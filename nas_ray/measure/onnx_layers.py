@@ -27,6 +27,8 @@ _WITH_ATTRIBUTES = {
     "hardshrink": ("Shrink", {"lambd": 0.5, "bias": 0.0}),
     "softshrink": ("Shrink", {"lambd": 0.5, "bias": 0.5}),
 }
+#: Activations that are several nodes, one after the other.
+_CHAINS = {"log_sigmoid": ("Neg", "Softplus", "Neg"), "rsqrt": ("Sqrt", "Reciprocal")}
 
 
 def activated(writer: OnnxWriter, operator: Operator, name: str) -> str:
@@ -40,10 +42,12 @@ def activated(writer: OnnxWriter, operator: Operator, name: str) -> str:
         return writer.node(kind, [name], attributes)
     if activation == "silu":
         return writer.node("Mul", [name, writer.node("Sigmoid", [name])])
-    if activation == "rsqrt":
-        return writer.node("Reciprocal", [writer.node("Sqrt", [name])])
+    if activation in _CHAINS:
+        for step in _CHAINS[activation]:
+            name = writer.node(step, [name])
+        return name
     if activation == "prelu":
-        slopes = writer.numbers(_per_channel(writer.after(operator)))
+        slopes = writer.numbers(per_channel(writer.after(operator)))
         return writer.node("PRelu", [name, slopes])
     if activation not in _ACTIVATIONS:
         raise cannot(operator, f"has activation {activation!r}, which has no ONNX form here")
@@ -157,6 +161,8 @@ def matmul(writer: OnnxWriter, operator: Operator) -> list[str]:
     """A product of two tensors, or of one with a constant."""
     left, result = writer.before(operator), writer.after(operator)
     sources = writer.sources(operator)
+    if len(sources) == 3:  # something is added to the product of the last two
+        return [writer.node("Add", [writer.node("MatMul", sources[1:]), sources[0]])]
     if result[:-1] != left[:-1]:
         raise cannot(operator, "multiplies from the left, which is not supported")
     if len(sources) == 1:
@@ -169,6 +175,8 @@ def elementwise(op_type: str) -> Callable[[OnnxWriter, Operator], list[str]]:
 
     def write(writer: OnnxWriter, operator: Operator) -> list[str]:
         sources = writer.sources(operator)
+        if operator.mode == "glu":
+            return [_gated_halves(writer, operator)]
         if len(sources) == 1:
             sources.append(writer.numbers(_operand(writer, operator)))
         return [writer.node(op_type, sources)]
@@ -176,16 +184,29 @@ def elementwise(op_type: str) -> Callable[[OnnxWriter, Operator], list[str]]:
     return write
 
 
+def _gated_halves(writer: OnnxWriter, operator: Operator) -> str:
+    """One half times the sigmoid of the other, along the axis that is halved."""
+    shape, half = writer.before(operator), writer.after(operator)
+    axis = next(n for n, size in enumerate(shape) if size != half[n])
+    (source,), middle = writer.sources(operator), half[axis]
+    parts = [
+        writer.node("Slice", [source, *(writer.integers([n]) for n in (begin, end, axis))])
+        for begin, end in ((0, middle), (middle, 2 * middle))
+    ]
+    return writer.node("Mul", [parts[0], writer.node("Sigmoid", parts[1:])])
+
+
 def _operand(writer: OnnxWriter, operator: Operator) -> Shape:
     """The shape of a constant operand: a number, one a channel or a column, or a whole tensor."""
     shape = writer.before(operator)
-    for candidate in ((), _per_channel(shape), shape[-1:], shape, writer.after(operator)):
+    for candidate in ((), per_channel(shape), shape[-1:], shape, writer.after(operator)):
         if max(operator.weight_elements, 1) == prod(candidate):
             return candidate
     raise cannot(operator, f"reads a constant of {operator.weight_elements} elements")
 
 
-def _per_channel(shape: Shape) -> Shape:
+def per_channel(shape: Shape) -> Shape:
+    """Return the shape of one number a channel that broadcasts to `shape`."""
     return (shape[1], *(1 for _ in shape[2:]))
 
 
@@ -196,21 +217,8 @@ def batch_norm(writer: OnnxWriter, operator: Operator) -> list[str]:
     return [writer.node("BatchNormalization", writer.sources(operator) + statistics)]
 
 
-def layer_norm(writer: OnnxWriter, operator: Operator) -> list[str]:
-    """Over the last axes, as many as its weights have elements for; a group norm is refused."""
-    shape, elements = writer.before(operator), operator.weight_elements
-    parts = {axis: prod(shape[axis:]) for axis in range(len(shape) - 1, 0, -1)}
-    axis = next((n for n, size in parts.items() if elements == 2 * size), None)
-    if axis is None and elements != 2 * shape[1] and elements in {0, shape[-1]}:
-        axis = len(shape) - 1  # no shift, or neither shift nor scale, which ONNX asks for
-    if axis is None:
-        raise cannot(operator, "normalises over groups of channels, which is not supported")
-    constants = [writer.numbers(shape[axis:]) for _ in range(max(1, elements // parts[axis]))]
-    return [writer.node("LayerNormalization", writer.sources(operator) + constants, {"axis": axis})]
-
-
 def softmax(writer: OnnxWriter, operator: Operator) -> list[str]:
-    """Along one axis."""
+    """Along one axis, that of the channels unless the graph says another."""
     axis = operator.axes[0] if operator.axes else 1
     return [writer.node("Softmax", writer.sources(operator), {"axis": axis})]
 

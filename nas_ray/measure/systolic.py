@@ -38,7 +38,10 @@ MODEL_VERSION = "1"
 
 _PRODUCTS = {"conv", "depthwise_conv", "transposed_conv", "linear", "matmul"}
 #: Nothing is computed, or nobody knows what (`unknown`): only their traffic counts.
-_MOVES = {"concat", "pad", "transpose", "gather", "unknown"}
+_MOVES = {
+    *("concat", "pad", "transpose", "flip", "repeat", "depth_to_space", "space_to_depth"),
+    *("gather", "unknown"),
+}
 #: Vector operations a result, for kinds that need more than one.
 _STEPS = {"softmax": 3, "layer_norm": 3, "resize": 4}
 
@@ -52,7 +55,7 @@ def systolic(graph: Graph, settings: Mapping[str, Any]) -> Measurement:
     if version != MODEL_VERSION:
         raise MeasureError(
             f'[measure] version of device.toml must be "{MODEL_VERSION}", that of this model, but '
-            f"got {version!r}. Set it and measure anew with `nas-ray profile DEVICE --anew`."
+            f"got {version!r}. Set it and profile the device anew from a folder without a table."
         )
     return measure(graph, read_design(settings))
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from nas_ray.measure.table import write_whole
 from nas_ray.profiling.sweep import MAIN
 
+#: What stands behind a kind without a period.
+_NONE = ": no staircase"
 _HEADER = re.compile(r"\s*\[")
 _FACTOR = re.compile(r"(\s*parallelism_factor\s*=\s*)([^#\n]*?)(\s*(?:#.*)?)$")
 
@@ -43,8 +45,7 @@ def _with_factor(lines: list[str], factor: int) -> list[str]:
 def _with_section(lines: list[str], periods: Mapping[str, int | None]) -> list[str]:
     section = ["[parallelism]                       # channels at a time, as `--detect` saw them"]
     section += [
-        f"{name} = {value}" if value else f"# {name}: no staircase"
-        for name, value in periods.items()
+        f"{name} = {value}" if value else f"# {name}{_NONE}" for name, value in periods.items()
     ]
     begin = next((n for n, line in enumerate(lines) if line.startswith("[parallelism]")), None)
     if begin is None:
@@ -53,5 +54,8 @@ def _with_section(lines: list[str], periods: Mapping[str, int | None]) -> list[s
         return [*lines, "", *section]
     rest = lines[begin + 1 :]
     end = next((n for n, line in enumerate(rest) if _HEADER.match(line)), len(rest))
+    # Comments above a header belong to it.
+    while end and rest[end - 1].startswith("#") and not rest[end - 1].endswith(_NONE):
+        end -= 1
     tail = rest[end:]
     return [*lines[:begin], *section, *([""] if tail else []), *tail]
