@@ -9,7 +9,7 @@ import torch
 from nas_ray.graph import parse_signature, signature, subgraphs, trace
 from nas_ray.measure import blocks, sampling
 from nas_ray.measure.families import FAMILIES, MOBILE, OTHER_KINDS, mobile
-from nas_ray.measure.networks import random_network
+from nas_ray.measure.networks import CLASSIC, random_network
 from nas_ray.measure.sampling import WEIGHT_LIMIT, sample_subgraphs
 from nas_ray.measure.sizes import Sizes
 
