@@ -142,6 +142,8 @@ ARRAY = {
     "constant_bytes": 10,
     "largest_stride": 3,
     "largest_dilation": 2,
+    "kernel_limit": 8,
+    "splits_transposed": True,
 }
 
 

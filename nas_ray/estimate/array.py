@@ -32,7 +32,9 @@ class Array:
     rounded up to `weight_channels`, or those of a depthwise convolution to a brick; each channel
     has `constant_bytes` of scale and bias. A stride above `largest_stride` without padding is
     unrolled into one operation an output pixel; a dilation above `largest_dilation` is made by
-    zeros between the weights. 0 stands for no such limit.
+    zeros between the weights. A kernel is worked on in parts of at most `kernel_limit` on a side,
+    for each of which the input is read anew. 0 stands for no such limit. `splits_transposed` says
+    that a transposed convolution is made of plain ones of the image as it is, one a step.
     """
 
     micro_blocks: tuple[Block, ...]
@@ -54,3 +56,5 @@ class Array:
     constant_bytes: int
     largest_stride: int
     largest_dilation: int
+    kernel_limit: int
+    splits_transposed: bool

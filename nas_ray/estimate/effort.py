@@ -21,6 +21,9 @@ _CONVOLUTIONS = tuple(
     for kind in ("conv", "pointwise", "linear", "transposed_conv", "matmul")
 )
 _BY_CHANNEL = tuple(float(KINDS.index(kind)) for kind in ("depthwise", "pool"))
+_REDUCE, _POOL = float(KINDS.index("reduce")), float(KINDS.index("pool"))
+#: The variant of a pooling that averages a whole image; a compiler makes it a convolution.
+_WHOLE_IMAGE = 2.0
 #: The parts of an effort that each bound the time from below.
 RESOURCES = (
     *("arithmetic", "outputs", "constants", "weights", "input", "output", "once", "scales"),
@@ -38,7 +41,7 @@ class Effort:
     that passes the near memory with and without weights. `first_block` is the arithmetic before
     anything is written, `block` `(O, 3)` the block of outputs made at a time, `passes` how often
     constants are read. `operations` says what a compiler makes of the operator, each with a kernel
-    of `window` elements.
+    of `window` elements in `parts`.
     """
 
     bounds: dict[str, Array]
@@ -52,6 +55,7 @@ class Effort:
     is_kernel_first: NDArray[np.bool_]
     operations: Array
     window: Array
+    parts: Array
 
 
 def effort(
@@ -62,13 +66,15 @@ def effort(
     That of an operator that becomes several operations is the sum of theirs.
     """
     ops = operations(table, array)
-    by_channel = np.isin(table["kind"], _BY_CHANNEL)
+    is_line_mean = (table["kind"] == _REDUCE) & (table["kernel_height"] * table["kernel_width"] > 1)
+    by_channel = np.isin(table["kind"], _BY_CHANNEL) | is_line_mean
     heavy = by_channel | np.isin(table["kind"], _CONVOLUTIONS)
     shape = np.stack([ops.height, ops.width, ops.channels], axis=1)
     if array is None:
         making = _plain_making(ops, shape, by_channel, factor, macs_per_cycle)
     else:
-        making = _block_making(ops, shape, by_channel, array)
+        is_pool = (table["kind"] == _POOL) & (table["variant"] != _WHOLE_IMAGE)
+        making = _block_making(ops, shape, by_channel, is_pool, array)
     made = np.minimum(making.block, shape)
     passes = np.ceil(shape[:, :2] / making.block[:, :2]).prod(axis=1)
     slices = np.ceil(shape[:, 2] / making.block[:, 2])
@@ -79,7 +85,8 @@ def effort(
     constants = np.where(has_weights, passes * channels, 0.0)
     padded = np.where(has_weights, _padded_weights(ops, by_channel, array), 0.0)
     again = np.where(by_channel, 1.0, slices)
-    read = np.where(heavy, _patch(ops, made, brick) * passes * again, ops.read)
+    fetched = _patch(ops, made, brick) * ops.parts * passes * again
+    read = np.where(heavy, fetched, ops.read)
     written = np.where(heavy, shape[:, 0] * shape[:, 1] * round_up(shape[:, 2], brick), ops.written)
     scales = (array.constant_bytes if array else 0) * constants
     bounds = {
@@ -106,6 +113,7 @@ def effort(
         is_kernel_first=making.is_kernel_first,
         operations=ops.count,
         window=ops.window,
+        parts=ops.parts,
     )
 
 
@@ -138,14 +146,19 @@ def _plain_making(
 
 
 def _block_making(
-    ops: Operations, shape: Array, by_channel: NDArray[np.bool_], array: ArithmeticArray
+    ops: Operations,
+    shape: Array,
+    by_channel: NDArray[np.bool_],
+    is_pool: NDArray[np.bool_],
+    array: ArithmeticArray,
 ) -> _Making:
     layers, kernel_first = _layers(ops, by_channel, array)
     block = blocks(layers, array)
+    made = np.minimum(block, shape)
     return _Making(
         block=block,
         micro=layers.micro,
-        cycles=_block_cycles(ops, layers, np.minimum(block, shape), kernel_first, array),
+        cycles=_block_cycles(ops, layers, made, kernel_first, is_pool, array),
         is_kernel_first=kernel_first,
     )
 
@@ -195,6 +208,7 @@ def _layers(
         kernel_height=ops.reach_height,
         kernel_width=ops.reach_width,
         elements=ops.window,
+        parts=ops.parts,
         stride_height=ops.stride_height,
         stride_width=ops.stride_width,
         micro=micro,
@@ -210,9 +224,13 @@ def _block_cycles(
     layers: Layers,
     made: Array,
     kernel_first: NDArray[np.bool_],
+    is_pool: NDArray[np.bool_],
     array: ArithmeticArray,
 ) -> Array:
-    """Cycles of one block `made` `(O, 3)`: micro-blocks times the steps of each."""
+    """Cycles of one block `made` `(O, 3)`: micro-blocks times the steps of each.
+
+    A pooling has no weights to wait for and takes one element of its window at a time.
+    """
     steps = np.ceil(made / layers.micro)
     pixels, depth = steps[:, 0] * steps[:, 1], steps[:, 2]
     least = array.weight_cycles * layers.micro[:, 2]
@@ -222,4 +240,6 @@ def _block_cycles(
     groups, rounds = np.ceil(at_once / 8), np.ceil(layers.channels_in / at_once)
     deep = np.maximum(least, groups * pixels) * ops.window * depth * rounds
     convolution = np.where(kernel_first, many * groups * rounds, deep)
-    return np.asarray(np.where(layers.is_depthwise, many, convolution))
+    pooled = np.maximum(array.kernel_lanes, ops.window) * pixels * depth
+    by_channel = np.where(is_pool, pooled, many)
+    return np.asarray(np.where(layers.is_depthwise, by_channel, convolution))

@@ -11,7 +11,7 @@ from nas_ray.estimate.operator_table import Array, OperatorTable
 from nas_ray.estimate.tiling import round_up
 
 #: Changes whenever a feature, or what is kept of a fit, does: older fits are of no use then.
-VERSION = 8
+VERSION = 9
 
 
 def features(
@@ -51,6 +51,11 @@ def features(
         table["results"],
         table["padding"],
         table["channel_step"] % brick == 0,
+        _alignment(table["joined_step"], brick),
+        _alignment(table["sliced_step"], brick),
+        log(table["extent"]),
+        table["swaps"],
+        work.parts,
         log(work.operations),
         log(table["read"]) - log(table["written"]),
         work.passes,
@@ -82,3 +87,8 @@ def features(
         np.where(padded_next > 0, padded_next - guess, padded_next),
     ]
     return np.column_stack([*own, *around]).astype(np.float64)
+
+
+def _alignment(step: Array, brick: int) -> Array:
+    """Return 0 for no joint, 1 for one on whole bricks of channels, 2 for one between them."""
+    return np.where(step == 0, 0.0, np.where(step % brick == 0, 1.0, 2.0))

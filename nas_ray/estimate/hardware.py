@@ -117,7 +117,9 @@ def _array(path: Path, document: Mapping[str, Any]) -> Array | None:
     section = _value(path, document, "array", dict)
     values: dict[str, Any] = {}
     for field in fields(Array):
-        if field.type in {int, float}:
+        if field.type is bool:
+            values[field.name] = _value(path, section, field.name, bool)
+        elif field.type in {int, float}:
             values[field.name] = _at_least_0(path, section, field.name, field.type)
         else:
             values[field.name] = _tuples(path, field.name, _value(path, section, field.name, list))

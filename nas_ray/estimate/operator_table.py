@@ -10,6 +10,8 @@ from math import ceil, gcd, prod
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_ray.estimate.axes_worked import extent, is_mean_of_image, joint_steps
+from nas_ray.estimate.swapping import passes
 from nas_ray.graph import Graph, Operator, Tensor
 from nas_ray.graph.layout import is_renamed, moved, permutation_of
 
@@ -63,7 +65,7 @@ _COLUMNS = (
     *("channels_in", "height", "width", "channels", "kernel_height", "kernel_width"),
     *("stride_height", "stride_width", "dilation_height", "dilation_width", "groups", "batches"),
     *("macs", "weights", "biases", "read", "written", "operands", "results", "padding"),
-    *("channel_step", "kept_inputs"),
+    *("channel_step", "kept_inputs", "extent", "swaps", "joined_step", "sliced_step"),
 )
 #: Which columns say what a field of `Operator` means for its cost. A field that is not here, or a
 #: column that is in neither of the next two, would be priced in silence.
@@ -84,7 +86,7 @@ COLUMNS_OF: Mapping[str, tuple[str, ...]] = {
     "dilation": ("dilation_height", "dilation_width"),
     "groups": ("groups",),
     "mode": ("variant",),
-    "axes": ("along_channels", "variant"),
+    "axes": ("along_channels", "variant", "extent", "swaps"),
     "activation": ("activation",),
     "macs": ("macs",),
     "weight_elements": ("weights",),
@@ -97,7 +99,7 @@ RANGED = (
     *("height_in", "width_in", "channels_in", "height", "width", "channels", "kernel_height"),
     *("kernel_width", "stride_height", "stride_width", "dilation_height", "dilation_width"),
     *("groups", "batches", "macs", "weights", "biases", "read", "written", "operands", "results"),
-    *("channel_step", "kept_inputs"),
+    *("channel_step", "kept_inputs", "extent", "swaps"),
 )
 _WINDOWED = frozenset({"conv", "pointwise", "depthwise", "transposed_conv", "pool"})
 
@@ -172,9 +174,9 @@ class OperatorTable:
 def operator_table(graphs: Sequence[Graph]) -> OperatorTable:
     """Return the operators of `graphs` in execution order, without those that only rename."""
     rows = [
-        (n, *_numbers(graph, operator))
+        (n, *_numbers(graph, operator), *steps)
         for n, graph in enumerate(graphs)
-        for operator in graph.operators
+        for operator, steps in zip(graph.operators, joint_steps(graph), strict=True)
         if is_counted(graph, operator)
     ]
     values = np.array(rows, dtype=np.float64).reshape(-1, len(_COLUMNS))
@@ -228,6 +230,8 @@ def _numbers(graph: Graph, operator: Operator) -> tuple[float, ...]:
     batches = 1
     if kind == "pool" and operator.kind == "mean":
         kernel = image_in[:2]
+    if kind == "reduce" and is_mean_of_image(operator, before):
+        kernel = (image_in[0] // image_out[0], image_in[1] // image_out[1])
     if kind == "matmul":
         batches = prod(after.shape[:-2])
         image_in, image_out = _matrix(before), _matrix(after)
@@ -251,9 +255,28 @@ def _numbers(graph: Graph, operator: Operator) -> tuple[float, ...]:
         len(operator.inputs),
         len(operator.outputs),
         _padding(kind, operator, image_in, image_out),
-        gcd(*(_image(tensors[i])[2] for i in (*operator.inputs, *operator.outputs))),
+        _channel_step(graph, operator, kind),
         sum(i in graph.inputs or graph.readers[i] > 1 for i in operator.inputs),
+        extent(operator, before, after),
+        _swaps(operator, before, after) if kind == "transpose" else 1,
     )
+
+
+def _channel_step(graph: Graph, operator: Operator, kind: str) -> int:
+    """Return what the channels of all tensors, or of the groups of a convolution, divide by."""
+    parts = operator.groups if kind in {"conv", "pointwise", "transposed_conv"} else 1
+    tensors = (graph.tensors[i] for i in (*operator.inputs, *operator.outputs))
+    return gcd(*(_image(tensor)[2] // parts for tensor in tensors))
+
+
+def _swaps(operator: Operator, before: Tensor, after: Tensor) -> int:
+    """Return in how many passes a transposition is made; a reshape reorders before and after."""
+    if operator.kind == "reshape":
+        return 1 + (before.channel_axes > 0 and after.channel_axes > 0)
+    if operator.mode:
+        return 1
+    order = moved(before, after, permutation_of(operator, len(before.shape)))
+    return passes(before.stored_shape, order)
 
 
 def _padding(

@@ -5,7 +5,9 @@ around the image, becomes one operation an output pixel (ethos-u-vela, `UnrollKe
 padding, and for a depthwise convolution, one operation an element of the kernel
 (`DecomposeForStrides`). A larger dilation becomes a larger kernel with zeros between its weights
 (`FixupDilationGT2`). Groups become convolutions of their own, and a batch of matrix products as
-many single ones.
+many single ones. A transposed convolution is a plain one of the image with zeros between its
+pixels, or, for each of its steps, one of the image as it is with a part of the kernel
+(`DecomposeTransposeConv2DLargeStride`). A transposition is made of swaps (`swapping.py`).
 
 Axes: `O` operators.
 """
@@ -21,6 +23,7 @@ from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable
 _CONVOLUTIONS = tuple(float(KINDS.index(kind)) for kind in ("conv", "pointwise"))
 _DEPTHWISE = float(KINDS.index("depthwise"))
 _SLIDING = (*_CONVOLUTIONS, _DEPTHWISE, float(KINDS.index("pool")))
+_TRANSPOSED = float(KINDS.index("transposed_conv"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,8 @@ class Operations:
     """`count` `(O,)` operations, each with the columns `(O,)` of one.
 
     Kernels are as the hardware runs them, with the zeros that a dilation needs; `reach_height` and
-    `reach_width` are what they cover of the input. `weights` counts no zeros.
+    `reach_width` are what they cover of the input, or of a larger kernel the part that is worked on
+    at a time, `parts` how many such parts there are. `weights` counts no zeros.
     """
 
     count: Array
@@ -40,6 +44,7 @@ class Operations:
     kernel_width: Array
     reach_height: Array
     reach_width: Array
+    parts: Array
     stride_height: Array
     stride_width: Array
     weights: Array
@@ -61,27 +66,41 @@ def operations(table: OperatorTable, array: ArithmeticArray | None) -> Operation
     groups = np.where(is_convolution, table["groups"], 1.0)
     pixels = np.where(unrolled, table["height"] * table["width"], 1.0)
     taps = np.where(is_split, table["kernel_height"] * table["kernel_width"], 1.0)
-    count = groups * pixels * taps * table["batches"]
+    steps = _steps(table, array)
+    count = groups * pixels * taps * table["batches"] * table["swaps"] * steps.prod(axis=1)
+    once = groups * pixels * taps * table["batches"] * steps.prod(axis=1)
     kernel, reach = (
-        [np.where(is_split, 1.0, side(table, axis, array)) for axis in ("height", "width")]
+        [
+            np.where(is_split, 1.0, np.ceil(side(table, axis, array) / steps[:, n]))
+            for n, axis in enumerate(("height", "width"))
+        ]
         for side in (_kernel, _reach)
     )
+    limit = float(array.kernel_limit) if array and array.kernel_limit else np.inf
     return Operations(
         count=count,
-        height=np.where(unrolled, 1.0, table["height"]),
-        width=np.where(unrolled, 1.0, table["width"]),
+        height=np.where(unrolled, 1.0, np.ceil(table["height"] / steps[:, 0])),
+        width=np.where(unrolled, 1.0, np.ceil(table["width"] / steps[:, 1])),
         channels=table["channels"] / groups,
         channels_in=table["channels_in"] / groups,
         kernel_height=kernel[0],
         kernel_width=kernel[1],
-        reach_height=reach[0],
-        reach_width=reach[1],
+        reach_height=np.minimum(reach[0], limit),
+        reach_width=np.minimum(reach[1], limit),
+        parts=np.ceil(reach[0] / limit) * np.ceil(reach[1] / limit),
         stride_height=np.where(unrolled, 1.0, table["stride_height"]),
         stride_width=np.where(unrolled, 1.0, table["stride_width"]),
-        weights=table["weights"] / groups / taps,
-        read=table["read"] / count,
-        written=table["written"] / count,
+        weights=table["weights"] / groups / taps / steps.prod(axis=1),
+        read=table["read"] / once,
+        written=table["written"] / once,
     )
+
+
+def _steps(table: OperatorTable, array: ArithmeticArray | None) -> Array:
+    """Return `(O, 2)` over how many convolutions the results of a transposed one are dealt out."""
+    strides = np.stack([table["stride_height"], table["stride_width"]], axis=1)
+    is_dealt = (table["kind"] == _TRANSPOSED) & bool(array and array.splits_transposed)
+    return np.where(is_dealt[:, None], strides, 1.0)
 
 
 def _has_large_stride(table: OperatorTable, array: ArithmeticArray | None) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ Of all blocks whose input and sums fit the buffers, the compiler takes the one f
 weights are fetched least often; the rule is that of ethos-u-vela (Apache-2.0), written anew:
 
     input fetches  = patch of the input * channels in * blocks (not rounded) * slices of channels
+                     * parts of the kernel
     weight fetches = kernel elements * channels in * channels out * blocks (rounded up)
 
 halved where two patches hold the whole input. All shapes are searched, vectorised: `O` operators,
@@ -32,7 +33,8 @@ _ACCUMULATOR_BYTES = 4
 class Layers:
     """Convolutions and poolings, a row each: shapes of the output, of the kernel, and the input.
 
-    The kernel is what it covers of the input, dilation and all; `elements` are those it has.
+    The kernel is what it covers of the input, dilation and all, or the largest part of it that is
+    worked on at a time; there are `parts` of them. `elements` are those of the whole.
     `micro` `(O, 3)` is the micro-block, `depth` how many input channels are worked on at a time,
     `patch` `(O, 2)` what the input is read in multiples of. `is_depthwise` layers make each output
     channel from one of the input.
@@ -45,6 +47,7 @@ class Layers:
     kernel_height: Array
     kernel_width: Array
     elements: Array
+    parts: Array
     stride_height: Array
     stride_width: Array
     micro: Array
@@ -53,11 +56,11 @@ class Layers:
     is_depthwise: NDArray[np.bool_]
 
     def columns(self) -> Array:
-        """Return all as columns, `(O, 16)`."""
+        """Return all as columns, `(O, 17)`."""
         plain = (self.height, self.width, self.channels, self.channels_in, self.elements)
         sides = (self.kernel_height, self.kernel_width, self.stride_height, self.stride_width)
-        parts = (self.micro.T, self.depth, self.patch.T, self.is_depthwise)
-        return np.vstack([*plain, *sides, *parts]).T.astype(np.float64)
+        rest = (self.micro.T, self.depth, self.patch.T, self.is_depthwise, self.parts)
+        return np.vstack([*plain, *sides, *rest]).T.astype(np.float64)
 
 
 def round_up(values: Array, multiple: Array | float) -> Array:
@@ -151,6 +154,7 @@ class _Candidates:
     micro_depth: Array
     depth: Array
     kernel_elements: Array
+    parts: Array
     whole_input: Array
     is_depthwise: NDArray[np.bool_]
 
@@ -168,7 +172,7 @@ class _Candidates:
         again = np.where(self.is_depthwise, 1.0, np.ceil(self.channels / channels))
         outputs = np.where(self.is_depthwise, 1.0, self.channels)
         weights = self.kernel_elements * self.whole_blocks * self.channels_in * outputs
-        fetched = self.patch * self.blocks * again * self.channels_in + weights
+        fetched = self.patch * self.blocks * again * self.parts * self.channels_in + weights
         at_once = np.where(self.is_depthwise, channels, self.depth)
         return np.where(self.whole_input < self.patch * at_once * 2, fetched / 2, fetched)
 
@@ -221,6 +225,7 @@ def _candidates(rows: Array, steps: NDArray[np.int_]) -> _Candidates:
         micro_depth=micro_depth[:, None, None],
         depth=depth[:, None, None],
         kernel_elements=elements[:, None, None],
+        parts=rows[:, 16, None, None],
         whole_input=whole_input[:, None, None],
         is_depthwise=rows[:, 15, None, None] > 0,
     )

@@ -1,0 +1,49 @@
+"""What axes mean for the cost of an operator: how far it works along them, and beside whom."""
+
+from collections.abc import Iterator
+from math import gcd, prod
+
+from nas_ray.graph import Graph, Operator, Tensor
+
+
+def extent(operator: Operator, before: Tensor, after: Tensor) -> int:
+    """Return how many numbers each result is made of: by a mean, a softmax, a norm; else 1."""
+    shape = before.shape
+    if operator.kind == "mean":
+        return max(1, before.elements // after.elements)
+    if operator.kind == "softmax":
+        return prod(shape[axis] for axis in operator.axes or (1,))
+    if operator.kind != "layer_norm":
+        return 1
+    if operator.mode == "instance":
+        return prod(shape[2:])
+    if operator.mode == "group":
+        return before.elements // operator.groups
+    return prod(shape[axis] for axis in operator.axes) if operator.axes else shape[-1]
+
+
+def is_mean_of_image(operator: Operator, before: Tensor) -> bool:
+    """Tell whether an operator averages along height or width alone, a pooling of whole lines."""
+    image = set(range(1 + before.channel_axes, len(before.shape)))
+    axes = set(operator.axes) or image
+    is_mean = operator.kind == "mean" and not operator.mode
+    return is_mean and before.channel_axes == 1 and axes <= image
+
+
+def joint_steps(graph: Graph) -> Iterator[tuple[int, int]]:
+    """For each operator what the channels divide by that its result is joined and its input cut.
+
+    0 where its result goes into no concatenation of channels, and where its input is no slice.
+    """
+    joined, cut = {}, {}
+    for operator in graph.operators:
+        if operator.kind in {"concat", "slice"} and operator.axes in {(), (1,)}:
+            parts = operator.inputs if operator.kind == "concat" else operator.outputs
+            shapes = [graph.shape(i) for i in parts]
+            step = gcd(*(shape[1] for shape in shapes if len(shape) > 1))
+            (joined if operator.kind == "concat" else cut).update(dict.fromkeys(parts, step))
+    for operator in graph.operators:
+        yield (
+            max((joined.get(i, 0) for i in operator.outputs), default=0),
+            max((cut.get(i, 0) for i in operator.inputs), default=0),
+        )
