@@ -10,6 +10,7 @@ from nas_ray.graph import parse_signature, signature, subgraphs, trace
 from nas_ray.measure import blocks, sampling
 from nas_ray.measure.families import FAMILIES, MOBILE, OTHER_KINDS, mobile
 from nas_ray.measure.networks import CLASSIC, random_network
+from nas_ray.measure.networks.medleys import medley
 from nas_ray.measure.sampling import WEIGHT_LIMIT, sample_subgraphs
 from nas_ray.measure.sizes import Sizes
 
@@ -191,3 +192,18 @@ def test_one_seed_is_one_network():
 def test_a_network_is_read_back_from_its_signature(networks):
     for key in map(signature, networks[:20]):
         assert signature(parse_signature(key)) == key
+
+
+def test_a_medley_is_of_many_unrelated_blocks():
+    """Each has inputs of its own, and no operator reads what another block has made."""
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        graph = random_network(rng, 16, styles={medley: 1.0})
+        assert 4 <= len(graph.inputs)
+        of_block = {i: {i} for i in graph.inputs}
+        for operator in graph.operators:
+            read = set().union(*(of_block.get(i, set()) for i in operator.inputs))
+            of_block |= dict.fromkeys(operator.outputs, read)
+        families = {frozenset(read) for i, read in of_block.items() if i in graph.outputs}
+        assert len(families) >= 3
+        assert signature(parse_signature(signature(graph))) == signature(graph)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas_ray.graph import Graph, subgraphs, trace
+from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
 from search_spaces import classification
 from search_spaces.blocks import BLOCKS, InvertedBottleneck, convolution, linear_convolution
 
@@ -152,3 +152,48 @@ def test_a_part_that_is_cut_again_remembers_what_was_around_it():
         assert (again.has_before, again.has_after) == (part.has_before, part.has_after)
         (alone,) = subgraphs(part.alone())
         assert (alone.has_before, alone.has_after) == (False, False)
+
+
+class _TwoInputs(nn.Module):
+    """The second input joins late, and the first block's result is given out too."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(*[Basic() for _ in range(5)])
+        self.second = Basic()
+        self.aside = convolution(16, 16, kernel=3)
+        self.last = nn.Sequential(Basic(), Basic())
+
+    def forward(self, x, late):
+        early = self.first(x)
+        return early, self.last(self.second(early) + self.aside(late))
+
+
+def test_a_part_knows_which_inputs_and_outputs_are_those_of_the_network():
+    """Those at the ends of a network are stored as they are given, not as inside."""
+    shape = torch.empty(1, 16, 8, 8, device="meta")
+    with torch.device("meta"):
+        network = trace(_TwoInputs().eval(), (shape, shape))
+    cut = subgraphs(network)
+    late = [part for part in cut if part.reads_input]
+    given = [part for part in cut if part.writes_output]
+    assert [part.has_before for part in late] == [True]
+    assert all(part.has_after for part in given)
+    assert given == [part for part in cut if part.has_after and _gives_out(network, part)]
+    for part in cut:
+        again = parse_signature(signature(part))
+        assert (again.reads_input, again.writes_output) == (part.reads_input, part.writes_output)
+        assert not part.alone().reads_input
+        assert not part.alone().writes_output
+
+
+def _gives_out(network, part):
+    start = next(
+        n
+        for n in range(len(network.operators))
+        if [o.kind for o in network.operators[n : n + len(part.operators)]]
+        == [o.kind for o in part.operators]
+        and network.operators[n].name == part.operators[0].name
+    )
+    made = network.operators[start : start + len(part.operators)]
+    return any(i in network.outputs for operator in made for i in operator.outputs)

@@ -33,6 +33,7 @@ SHAPES = [
     (24, 40, 32, 32, 9, 1, 2, 1, 1, False),
     (40, 12, 32, 24, 3, 5, 1, 3, 1, False),
     (26, 26, 32, 48, 3, 3, 1, 1, 2, False),
+    (26, 26, 32, 48, 3, 3, 1, 1, 8, False),
 ]
 
 
@@ -52,9 +53,16 @@ def layers_of(shapes, array):
         width=width,
         channels=channels,
         channels_in=channels_in,
-        kernel_height=(kernel_height - 1) * dilation + 1,
-        kernel_width=(kernel_width - 1) * dilation + 1,
+        kernel_height=np.minimum((kernel_height - 1) * dilation + 1, array.kernel_limit),
+        kernel_width=np.minimum((kernel_width - 1) * dilation + 1, array.kernel_limit),
         elements=kernel_height * kernel_width,
+        parts=np.prod(
+            [
+                np.ceil(((side - 1) * dilation + 1) / array.kernel_limit)
+                for side in (kernel_height, kernel_width)
+            ],
+            axis=0,
+        ),
         stride_height=stride_height,
         stride_width=stride_width,
         micro=micro,
@@ -78,7 +86,7 @@ class Plain:
         self.channels, self.channels_in = one["channels"], one["channels_in"]
         self.kernel = (one["kernel_height"], one["kernel_width"])
         self.stride = (one["stride_height"], one["stride_width"])
-        self.elements, self.depth = one["elements"], one["depth"]
+        self.elements, self.depth, self.parts = one["elements"], one["depth"], one["parts"]
         self.micro, self.patch = one["micro"], one["patch"]
         self.depthwise = one["is_depthwise"]
 
@@ -110,7 +118,7 @@ class Plain:
         slices = 1 if self.depthwise else ceil(self.channels / deep)
         outputs = 1 if self.depthwise else self.channels
         weights = self.elements * self.channels_in * outputs * whole
-        total = down * across * self.channels_in * count * slices + weights
+        total = down * across * self.channels_in * count * slices * self.parts + weights
         at_once = deep if self.depthwise else self.depth
         everything = self.height * self.width * prod(self.stride) * self.channels_in
         return total / 2 if everything < down * across * at_once * 2 else total
@@ -169,8 +177,8 @@ def test_what_fits_whole_is_one_block(array, side, channels):
 
 
 def test_where_nothing_fits_it_is_the_micro_block(array):
-    """Not even the patch under a kernel of 399 would."""
-    layers = layers_of([(64, 64, 32, 64, 399, 399, 1, 1, 1, False)], array)
+    """Not even the patch under a micro-block of stride 399 would."""
+    layers = layers_of([(64, 64, 32, 64, 3, 3, 399, 399, 1, False)], array)
     assert not list(Plain(layers, 0, array).all_blocks())
     assert blocks(layers, array).tolist() == layers.micro.tolist()
 

@@ -22,12 +22,15 @@ def extent(operator: Operator, before: Tensor, after: Tensor) -> int:
     return prod(shape[axis] for axis in operator.axes) if operator.axes else shape[-1]
 
 
-def is_mean_of_image(operator: Operator, before: Tensor) -> bool:
-    """Tell whether an operator averages along height or width alone, a pooling of whole lines."""
-    image = set(range(1 + before.channel_axes, len(before.shape)))
-    axes = set(operator.axes) or image
-    is_mean = operator.kind == "mean" and not operator.mode
-    return is_mean and before.channel_axes == 1 and axes <= image
+def averaged_window(operator: Operator, before: Tensor) -> tuple[int, int]:
+    """Return height and width of what a mean along lines of an image pools; else 1 and 1."""
+    image = range(1 + before.channel_axes, len(before.shape))
+    axes = operator.axes or tuple(image)
+    is_mean = operator.kind == "mean" and not operator.mode and before.channel_axes == 1
+    if not is_mean or not {*axes} <= {*image}:
+        return 1, 1
+    sides = [before.shape[axis] if axis in axes else 1 for axis in image]
+    return prod(sides[:-1]), sides[-1]
 
 
 def joint_steps(graph: Graph) -> Iterator[tuple[int, int]]:

@@ -81,7 +81,7 @@ def effort(
     count = (shape / made).prod(axis=1)
     has_weights = heavy & (table["weights"] > 0)
     brick = float(array.brick_channels) if array else 1.0
-    channels = _padded_channels(shape, making.block, brick)
+    channels = _padded_channels(shape, making)
     constants = np.where(has_weights, passes * channels, 0.0)
     padded = np.where(has_weights, _padded_weights(ops, by_channel, array), 0.0)
     again = np.where(by_channel, 1.0, slices)
@@ -163,10 +163,11 @@ def _block_making(
     )
 
 
-def _padded_channels(shape: Array, block: Array, brick: float) -> Array:
-    """Channels out, filled up to whole bricks in the last block."""
-    rest = round_up(shape[:, 2] % np.maximum(block[:, 2], 1), brick)
-    return np.asarray(np.floor(shape[:, 2] / block[:, 2]) * block[:, 2] + rest)
+def _padded_channels(shape: Array, making: _Making) -> Array:
+    """Channels out, filled up to whole micro-blocks: so many constants are read in a pass."""
+    deep = making.block[:, 2]
+    rest = round_up(shape[:, 2] % np.maximum(deep, 1), making.micro[:, 2])
+    return np.asarray(np.floor(shape[:, 2] / deep) * deep + rest)
 
 
 def _padded_weights(

@@ -10,7 +10,7 @@ from math import ceil, gcd, prod
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_ray.estimate.axes_worked import extent, is_mean_of_image, joint_steps
+from nas_ray.estimate.axes_worked import averaged_window, extent, joint_steps
 from nas_ray.estimate.swapping import passes
 from nas_ray.graph import Graph, Operator, Tensor
 from nas_ray.graph.layout import is_renamed, moved, permutation_of
@@ -66,6 +66,7 @@ _COLUMNS = (
     *("stride_height", "stride_width", "dilation_height", "dilation_width", "groups", "batches"),
     *("macs", "weights", "biases", "read", "written", "operands", "results", "padding"),
     *("channel_step", "kept_inputs", "extent", "swaps", "joined_step", "sliced_step"),
+    *("reads_input", "writes_output"),
 )
 #: Which columns say what a field of `Operator` means for its cost. A field that is not here, or a
 #: column that is in neither of the next two, would be priced in silence.
@@ -174,7 +175,7 @@ class OperatorTable:
 def operator_table(graphs: Sequence[Graph]) -> OperatorTable:
     """Return the operators of `graphs` in execution order, without those that only rename."""
     rows = [
-        (n, *_numbers(graph, operator), *steps)
+        (n, *_numbers(graph, operator), *steps, *_meets_edge(graph, operator))
         for n, graph in enumerate(graphs)
         for operator, steps in zip(graph.operators, joint_steps(graph), strict=True)
         if is_counted(graph, operator)
@@ -230,8 +231,8 @@ def _numbers(graph: Graph, operator: Operator) -> tuple[float, ...]:
     batches = 1
     if kind == "pool" and operator.kind == "mean":
         kernel = image_in[:2]
-    if kind == "reduce" and is_mean_of_image(operator, before):
-        kernel = (image_in[0] // image_out[0], image_in[1] // image_out[1])
+    if kind == "reduce":
+        kernel = averaged_window(operator, before)
     if kind == "matmul":
         batches = prod(after.shape[:-2])
         image_in, image_out = _matrix(before), _matrix(after)
@@ -259,6 +260,16 @@ def _numbers(graph: Graph, operator: Operator) -> tuple[float, ...]:
         sum(i in graph.inputs or graph.readers[i] > 1 for i in operator.inputs),
         extent(operator, before, after),
         _swaps(operator, before, after) if kind == "transpose" else 1,
+    )
+
+
+def _meets_edge(graph: Graph, operator: Operator) -> tuple[bool, bool]:
+    """Tell whether an operator reads an input and writes an output of the whole network."""
+    is_input = graph.reads_input or not graph.has_before
+    is_output = graph.writes_output or not graph.has_after
+    return (
+        is_input and not {*operator.inputs}.isdisjoint(graph.inputs),
+        is_output and not {*operator.outputs}.isdisjoint(graph.outputs),
     )
 
 

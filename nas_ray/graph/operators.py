@@ -123,6 +123,8 @@ class Graph:
     unknown: tuple[str, ...] = ()
     has_before: bool = False
     has_after: bool = False
+    reads_input: bool = False
+    writes_output: bool = False
     name: str = ""
 
     @cached_property
@@ -218,11 +220,29 @@ class Graph:
             ),
             inputs=tuple(local[i] for i in inputs),
             outputs=tuple(local[i] for i in outputs),
-            has_before=self.has_before or operators[0] is not self.operators[0],
-            has_after=self.has_after or operators[-1] is not self.operators[-1],
+            **self._sides(operators, inputs, outputs),
             name=name,
         )
 
     def alone(self) -> "Graph":
         """The same graph with nothing before or after it: as a part is when it is measured."""
-        return replace(self, has_before=False, has_after=False)
+        return replace(
+            self, has_before=False, has_after=False, reads_input=False, writes_output=False
+        )
+
+    def _sides(
+        self, operators: Sequence[Operator], inputs: Sequence[int], outputs: Sequence[int]
+    ) -> dict[str, bool]:
+        """What is before and after consecutive `operators` of this graph, and meets them there."""
+        has_before = self.has_before or operators[0] is not self.operators[0]
+        has_after = self.has_after or operators[-1] is not self.operators[-1]
+        is_whole = (
+            not self.has_before or self.reads_input,
+            not self.has_after or self.writes_output,
+        )
+        return {
+            "has_before": has_before,
+            "has_after": has_after,
+            "reads_input": has_before and is_whole[0] and bool({*inputs} & {*self.inputs}),
+            "writes_output": has_after and is_whole[1] and bool({*outputs} & {*self.outputs}),
+        }

@@ -15,6 +15,14 @@ from math import prod
 from nas_ray.errors import TraceError
 from nas_ray.graph.operators import VIEW_KINDS, Graph, Operator, Tensor
 
+#: Words for what is around a part of a network.
+_SIDES = {
+    "before": "has_before",
+    "after": "has_after",
+    "input": "reads_input",
+    "output": "writes_output",
+}
+
 
 def signature(graph: Graph) -> str:
     """The line for `graph`; `parse_signature` reads it back to an equal graph."""
@@ -25,9 +33,7 @@ def signature(graph: Graph) -> str:
     read = {i for operator in graph.operators for i in operator.inputs}
     also = [number[i] for i in graph.outputs if i in read]
     parts += [f"out {' '.join(map(str, also))}"] if also else []
-    sides = [
-        side for side, has in (("before", graph.has_before), ("after", graph.has_after)) if has
-    ]
+    sides = [side for side, name in _SIDES.items() if getattr(graph, name)]
     return "; ".join(parts + ([f"more {' '.join(sides)}"] if sides else []))
 
 
@@ -56,8 +62,7 @@ def parse_signature(text: str) -> Graph:
         operators=tuple(operators),
         inputs=inputs,
         outputs=tuple(sorted({*ends, *also})),
-        has_before="before" in sides,
-        has_after="after" in sides,
+        **{name: side in sides for side, name in _SIDES.items()},
     )
 
 

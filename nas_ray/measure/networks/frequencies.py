@@ -7,6 +7,7 @@ from nas_ray.measure.families.sample import Sample
 from nas_ray.measure.networks import (
     dense_prediction,
     light_stages,
+    medleys,
     sequences,
     stages,
     transformers,
@@ -26,8 +27,7 @@ CLASSIC: Styles = {
     partial(classifier, stage=stages.dense): 0.06,
 }
 
-#: What extends a table that has only classic classifiers.
-OTHER_STYLES: Styles = {
+_STYLES: Styles = {
     partial(light_classifier, stage=light_stages.permuted): 0.06,
     partial(light_classifier, stage=light_stages.branches): 0.05,
     partial(light_classifier, stage=light_stages.partial): 0.05,
@@ -54,6 +54,11 @@ OTHER_STYLES: Styles = {
     sequences.spectrogram: 0.015,
     sequences.recurrent: 0.01,
     sequences.perceptrons: 0.01,
+}
+#: What extends a table that has only classic classifiers.
+OTHER_STYLES: Styles = {
+    **{style: share * 0.7 for style, share in _STYLES.items()},
+    medleys.medley: 0.3,
 }
 STYLES: Styles = {
     style: share / 2 for styles in (CLASSIC, OTHER_STYLES) for style, share in styles.items()
