@@ -82,7 +82,13 @@ def _one_pass(program: Program, operator: Operator, position: int) -> None:
     target = program.output(operator.outputs[0])
     has_weights = operator.kind in {"conv", "depthwise_conv", "linear", "transposed_conv"}
     made = target if _is_plain(program, operator) else program.buffer(_shape(program, operator))
-    one = Pass(kind=operator.kind, reads=reads, writes=made, operator=position if has_weights else -1)
+    one = Pass(
+        kind=operator.kind,
+        reads=reads,
+        writes=made,
+        operator=position if has_weights else -1,
+        window=prod(operator.kernel),
+    )
     program.passes.append(one)
     _activate(program, operator, made, target)
 
@@ -193,7 +199,7 @@ def _pool(program: Program, operator: Operator, position: int) -> None:
     source, target = program.place[operator.inputs[0]], program.output(operator.outputs[0])
     around = program.buffer((*before[:2], *padded))
     program.run("copy", [source], around)
-    return program.run(operator.kind, [around], target)
+    return program.run(operator.kind, [around], target, window=prod(operator.kernel))
 
 
 def _reshape(program: Program, operator: Operator, position: int) -> None:

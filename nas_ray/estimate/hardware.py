@@ -114,8 +114,21 @@ def _staging(path: Path, document: Mapping[str, Any]) -> Staging | None:
     if "staging" not in document:
         return None
     section = _value(path, document, "staging", dict)
-    types = {field.name: int if field.type is int else float for field in fields(Staging)}
-    return Staging(**{key: _positive(path, section, key, kind) for key, kind in types.items()})
+    values: dict[str, Any] = {}
+    for field in fields(Staging):
+        if field.type in {int, float}:
+            values[field.name] = _at_least_0(path, section, field.name, field.type)
+        else:
+            values[field.name] = _four(path, section, field.name)
+    return Staging(**values)
+
+
+def _four(path: Path, section: Mapping[str, Any], key: str) -> tuple[float, ...]:
+    """Bytes of a weight, a zero, a channel and an operator."""
+    value = _value(path, section, key, list)
+    if len(value) != 4 or not all(type(one) in {int, float} and one >= 0 for one in value):
+        raise DeviceError(f"{path}: {key} in [staging] must hold 4 numbers >= 0, but got {value!r}.")
+    return tuple(map(float, value))
 
 
 def _array(path: Path, document: Mapping[str, Any]) -> Array | None:

@@ -32,7 +32,7 @@ def piece_of(graph: Graph, hardware: Hardware) -> Piece:
     """What a part of a network brings to the peak of the network."""
     if hardware.is_depth_first:
         graph = reordered(graph, depth_first(graph))
-    return piece(graph, run(graph, hardware), hardware.staging)
+    return piece(graph, run(graph, hardware), hardware)
 
 
 def least_memory(graph: Graph, hardware: Hardware) -> Graph:

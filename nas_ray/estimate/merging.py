@@ -14,7 +14,7 @@ from itertools import accumulate
 
 from nas_ray.estimate.decomposing import ELEMENTWISE, decomposed
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.passes import Pass, Program
+from nas_ray.estimate.passes import Buffer, Pass, Program
 from nas_ray.graph import Graph
 
 #: Inputs from memory, constants among them, that chained passes may have together.
@@ -29,6 +29,7 @@ class Run:
     """What has a time of its own, and the bytes of activations alive before, at each and after."""
 
     passes: tuple[Pass, ...]
+    buffers: tuple[Buffer, ...]
     live_bytes: tuple[int, ...]
 
 
@@ -38,7 +39,11 @@ def run(graph: Graph, hardware: Hardware) -> Run:
     if hardware.writes_in_place:
         program.passes = _joined(program)
         _overwrite(program)
-    return Run(passes=tuple(program.passes), live_bytes=_live(program))
+    return Run(
+        passes=tuple(program.passes),
+        buffers=tuple(program.buffers),
+        live_bytes=_live(program),
+    )
 
 
 def _uses(passes: Sequence[Pass]) -> tuple[Counter[int], Counter[int]]:

@@ -44,7 +44,7 @@ class Pass:
     """One run of the accelerator; `reads` and `writes` are buffers.
 
     `operator` is the operator of the graph whose weights it reads, or a `share` of them; -1 for
-    none. `constants` counts the tensors of constants among its inputs. Other passes that run
+    none. `window` counts the inputs of an output, `constants` the tensors of constants. Other passes that run
     inside it read `joined_reads`.
     """
 
@@ -53,6 +53,7 @@ class Pass:
     writes: int
     operator: int = -1
     share: float = 1.0
+    window: int = 1
     constants: int = 0
     joined_reads: tuple[int, ...] = ()
 
@@ -87,8 +88,9 @@ class Program:
             self.place[tensor] = self.buffer(self.graph.shape(tensor))
         return self.place[tensor]
 
-    def run(self, kind: str, reads: Sequence[int], writes: int, constants: int = 0) -> None:
+    def run(
+        self, kind: str, reads: Sequence[int], writes: int, *, window: int = 1, constants: int = 0
+    ) -> None:
         """Append a pass without weights."""
-        self.passes.append(
-            Pass(kind=kind, reads=tuple(reads), writes=writes, constants=constants)
-        )
+        one = Pass(kind=kind, reads=tuple(reads), writes=writes, window=window, constants=constants)
+        self.passes.append(one)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_ray.estimate.hardware import Hardware
 from nas_ray.estimate.merging import Run
-from nas_ray.estimate.pass_work import work
+from nas_ray.estimate.pass_work import works
 from nas_ray.estimate.staging import Floats, Staging, Work, copied
 from nas_ray.graph import Graph
 
@@ -30,12 +31,15 @@ class Piece:
     works: tuple[Work[float], ...]
 
 
-def piece(graph: Graph, run: Run, staging: Staging | None) -> Piece:
+def piece(graph: Graph, run: Run, hardware: Hardware) -> Piece:
     """`graph` as a piece, of which `run` is what runs."""
+    staging, array = hardware.staging, hardware.array
+    if staging is None or array is None:
+        return Piece(peak_bytes=max(run.live_bytes), live_bytes=(), works=())
     return Piece(
         peak_bytes=max(run.live_bytes),
-        live_bytes=run.live_bytes[1:-1] if staging else (),
-        works=tuple(work(graph, one, staging) for one in run.passes) if staging else (),
+        live_bytes=run.live_bytes[1:-1],
+        works=works(graph, run.passes, run.buffers, staging, array),
     )
 
 
