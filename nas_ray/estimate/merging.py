@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from nas_ray.estimate.decomposing import ELEMENTWISE, decomposed
+from nas_ray.estimate.decomposing import decomposed
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.passes import Buffer, Pass, Program
+from nas_ray.estimate.passes import ACTIVATIONS, ELEMENTWISE, Buffer, Pass, Program, is_narrow
 from nas_ray.graph import Graph
 
 #: Inputs from memory, constants among them, that chained passes may have together.
 _CHAIN_INPUTS = 3
-_BY_NUMBER = frozenset({*ELEMENTWISE, "activation", "copy", "shift"})
+_BY_NUMBER = ELEMENTWISE | ACTIVATIONS | {"copy", "shift"}
 #: Passes that no activation joins.
 _ENDS_ALONE = frozenset({"transpose", "gather", "unknown"})
 
@@ -66,10 +66,13 @@ def _joined(program: Program) -> list[Pass]:
             if is_alone and not stays and chain.takes(one, before, program):
                 reads = tuple(i for i in one.reads if i != between)
                 joined = (*before.joined_reads, *reads)
-                found[-1] = replace(before, writes=one.writes, joined_reads=joined)
+                kinds = (*before.joined, one.kind)
+                found[-1] = replace(
+                    before, writes=one.writes, joined=kinds, joined_reads=joined
+                )
                 continue
         found.append(one)
-        chain = _Chain(inputs=len(one.reads) + one.constants, is_active=one.kind == "activation")
+        chain = _Chain(inputs=len(one.reads) + one.constants, is_active=one.kind in ACTIVATIONS)
     return found
 
 
@@ -83,8 +86,9 @@ class _Chain:
 
     def takes(self, one: Pass, before: Pass, program: Program) -> bool:
         """Whether `one` runs inside the chain that begins with `before`; it is counted then."""
-        most, buffers = program.hardware.chain_length, program.buffers
-        if one.kind == "activation":
+        if is_narrow(one.shape) and before.kind not in _BY_NUMBER:
+            return False
+        if one.kind in ACTIVATIONS:
             fits = not self.is_active and before.kind not in _ENDS_ALONE
             self.is_active |= fits
             return fits
@@ -92,9 +96,9 @@ class _Chain:
         fits = (
             one.kind in ELEMENTWISE
             and before.kind not in {*_ENDS_ALONE, "resize"}
-            and self.length < most
+            and self.length < program.hardware.chain_length
             and self.inputs + more <= _CHAIN_INPUTS
-            and buffers[before.writes].shape == buffers[one.writes].shape
+            and before.shape == one.shape
         )
         if fits:
             self.length, self.inputs, self.is_active = self.length + 1, self.inputs + more, False

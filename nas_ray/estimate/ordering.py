@@ -41,7 +41,8 @@ def depth_first(graph: Graph) -> tuple[int, ...]:
             continue
         inputs = graph.operators[step].inputs
         copied = [i for i in inputs if i not in placed]
-        before = [writer[i] for i in (*copied, *reversed(inputs)) if i in writer]
+        whole = [i for i in reversed(inputs) if i in placed]
+        before = [writer[i] for i in (*copied, *whole) if i in writer]
         todo += [(step, True), *((one, False) for one in before if one not in order)]
     return tuple(order)
 

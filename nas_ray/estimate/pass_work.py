@@ -3,7 +3,7 @@
 The times are those by which ethos-u-vela 5.2.0 decides (Apache-2.0; ethos_u55_performance.cpp,
 ethos_u85_performance.cpp), written anew.
 
-Axes: `W` passes with weights.
+Axes: `M` passes that make their output block by block.
 """
 
 from collections.abc import Sequence
@@ -11,39 +11,50 @@ from dataclasses import dataclass, replace
 from math import ceil, prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas_ray.estimate.array import Array, Block
-from nas_ray.estimate.passes import BRICK, Buffer, Pass
+from nas_ray.estimate.passes import ACTIVATIONS, BRICK, ELEMENTWISE, Buffer, Pass
 from nas_ray.estimate.staging import Floats, Staging, Work, cycles
-from nas_ray.estimate.tiling import Layers, blocks, is_kernel_first, micro_blocks, round_up
+from nas_ray.estimate.stored_weights import stored_bytes
+from nas_ray.estimate.tiling import Layers, blocks, is_kernel_first, micro_blocks
 from nas_ray.graph import Graph, Operator
 
 #: Kernel elements per side that are worked through at once.
 _SIDE = 8
-#: What a pooling does at least for an output, in cycles of a micro-block.
-_POOL_CYCLES = 16
-_BY_NUMBER = {"add": "sum_cycles", "sub": "sum_cycles", "mul": "product_cycles"}
+_POOLS = frozenset({"max_pool", "avg_pool", "mean"})
+#: Cycles of a micro-block for one input, and the inputs of an output at least.
+_POOL_CYCLES, _POOL_INPUTS = 4, 4
+#: Dilation up to which a kernel is read with gaps; beyond, it is stored with zeros in them.
+_DILATION = 2
+#: Passes that copy or change numbers one by one.
+_NO_WORK = Work(*[0.0] * len(Work._fields))._replace(
+    channels=1.0, passes=1.0, blocks=1.0, block=1.0, micro=1.0
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Weighing:
-    """A pass with weights: height, width and channels of what it writes, and what it reads."""
+class Making:
+    """A pass made block by block: height, width and channels of its output.
 
-    operator: Operator
+    `kernel` is how it is stored and `patch` the side of it on the input, of which it reads
+    `channels_in` for an output.
+    """
+
+    one: Pass
     shape: Block
     channels_in: int
+    kernel: tuple[int, int]
+    patch: float
+    stride: float
     reads: Buffer
     writes: Buffer
+    weights: int
 
     @property
-    def is_depthwise(self) -> bool:
-        return self.operator.kind == "depthwise_conv"
-
-    @property
-    def patch(self) -> float:
-        """Side of the kernel as it lies on the input."""
-        sides = zip(self.operator.kernel, self.operator.dilation, strict=True)
-        return prod((k - 1) * d + 1 for k, d in sides) ** 0.5
+    def is_by_channel(self) -> bool:
+        """Whether an output channel is made from one of the input."""
+        return self.channels_in == 1 and (self.weights == 0 or self.one.kind == "depthwise_conv")
 
 
 def works(
@@ -54,15 +65,14 @@ def works(
     array: Array,
 ) -> tuple[Work[float], ...]:
     """The work of `passes` of `graph`, in their order."""
-    array = _of_one_core(array)
-    weighing = {
-        n: _weighing(graph, one, buffers) for n, one in enumerate(passes) if one.operator >= 0
-    }
-    found = iter(_weighed(list(weighing.values()), staging, array) if weighing else ())
-    return tuple(
-        next(found) if n in weighing else _plain(graph, one, buffers, staging, array)
+    makings = {
+        n: _making(graph, one, buffers)
         for n, one in enumerate(passes)
-    )
+        if one.reads and one.kind not in ELEMENTWISE
+    }
+    found = _made(list(makings.values()), staging, _of_one_core(array)) if makings else []
+    known = dict(zip(makings, found, strict=True))
+    return tuple(known[n] if n in known else _summed(one, staging) for n, one in enumerate(passes))
 
 
 def _of_one_core(array: Array) -> Array:
@@ -72,31 +82,70 @@ def _of_one_core(array: Array) -> Array:
         array,
         micro_blocks=tuple((h, w, c // array.cores) for h, w, c in array.micro_blocks),
         depthwise_micro_block=(height, width, channels // array.cores),
+        weight_cycles=array.weight_cycles * array.cores,
     )
 
 
-def _weighing(graph: Graph, one: Pass, buffers: Sequence[Buffer]) -> _Weighing:
-    operator = graph.operators[one.operator]
-    before, after = graph.shape(operator.inputs[0]), graph.shape(operator.outputs[0])
-    reads, writes = buffers[one.reads[0]], buffers[one.writes]
-    if operator.kind == "linear":
-        height, width = _square(prod(after[:-1]))
-        shape, channels_in = (height, width, after[-1]), before[-1]
-    else:
-        height, width = (1, *after[2:])[-2:]
-        parts = ceil(1 / one.share) if operator.kind == "conv" else 1
-        shape, channels_in = (height, width, after[1] // parts), before[1] // operator.groups
-    if operator.kind == "transposed_conv" and one.share < 1:
-        down, across = operator.stride
-        rows, columns = (ceil(k / s) for k, s in zip(operator.kernel, operator.stride, strict=True))
-        operator = replace(operator, kernel=(rows, columns))
-        shape = (ceil(shape[0] / down), ceil(shape[1] / across), shape[2])
-    return _Weighing(
-        operator=operator, shape=shape, channels_in=channels_in, reads=reads, writes=writes
+def _summed(one: Pass, staging: Staging) -> Work[float]:
+    """Work number by number."""
+    elements = prod(one.shape[2:]) * -(-one.shape[-1 if len(one.shape) < 2 else 1] // BRICK) * BRICK
+    rate = staging.product_cycles if one.kind == "mul" else staging.sum_cycles
+    joined = sum(kind in ELEMENTWISE for kind in one.joined)
+    return _NO_WORK._replace(alone=float(elements * (rate + joined * staging.output_cycles)))
+
+
+def _making(graph: Graph, one: Pass, buffers: Sequence[Buffer]) -> Making:
+    height, width, channels = image(one.shape)
+    kernel, patch, channels_in, weights = one.kernel, prod(one.kernel) ** 0.5, 1, 0
+    stride = prod(one.stride) ** 0.5
+    if one.operator >= 0:
+        operator = graph.operators[one.operator]
+        before = graph.shape(operator.inputs[0])
+        kernel, patch = _kernels(operator)
+        channels_in, weights = before[1 if len(before) > 2 else -1], operator.weight_elements
+        if operator.kind == "linear":
+            height, width = _folded(prod(one.shape[:-1]))
+            channels, channels_in = one.shape[-1], before[-1]
+        elif operator.kind == "transposed_conv":
+            stride = 1.0
+            if one.share < 1:
+                (down, across), (rows, columns) = operator.stride, kernel
+                kernel = (ceil(rows / down), ceil(columns / across))
+                height, width = ceil(height / down), ceil(width / across)
+        else:
+            channels_in //= operator.groups
+            channels = round(channels * one.share)
+    return Making(
+        one=one,
+        shape=(height, width, channels),
+        channels_in=channels_in,
+        kernel=kernel,
+        patch=patch,
+        stride=stride,
+        reads=buffers[one.reads[0]],
+        writes=buffers[one.writes],
+        weights=round(weights * one.share),
     )
 
 
-def _square(rows: int) -> tuple[int, int]:
+def image(shape: tuple[int, ...]) -> Block:
+    """Height, width and channels of a tensor; a signal has the height 1."""
+    height, width = (1, 1, *shape[2:])[-2:]
+    return height, width, shape[1] if len(shape) > 1 else 1
+
+
+def _kernels(operator: Operator) -> tuple[tuple[int, int], float]:
+    """The kernel as it is stored, and the side of it on the input."""
+    sides = zip(operator.kernel, operator.dilation, strict=True)
+    lies = [(k - 1) * d + 1 for k, d in sides]
+    if max(operator.dilation) <= _DILATION:
+        return operator.kernel, prod(lies) ** 0.5
+    gaps = [_DILATION if d % _DILATION == 0 else 1 for d in operator.dilation]
+    rows, columns = ((side - 1) // gap + 1 for side, gap in zip(lies, gaps, strict=True))
+    return (rows, columns), prod(lies) ** 0.5
+
+
+def _folded(rows: int) -> tuple[int, int]:
     """Height and width into which the rows of a matrix are folded."""
     width = max(rows // 16, ceil(rows**0.5))
     while rows % width:
@@ -104,40 +153,36 @@ def _square(rows: int) -> tuple[int, int]:
     return rows // width, width
 
 
-def _weighed(weighing: Sequence[_Weighing], staging: Staging, array: Array) -> list[Work[float]]:
-    shape = np.array([one.shape for one in weighing], dtype=float)
-    channels_in = np.array([one.channels_in for one in weighing], dtype=float)
-    depthwise = np.array([one.is_depthwise for one in weighing])
-    window = np.array([prod(one.operator.kernel) for one in weighing], dtype=float)
+def _made(makings: Sequence[Making], staging: Staging, array: Array) -> list[Work[float]]:
+    shape = np.array([one.shape for one in makings], dtype=float)
+    channels_in = np.array([one.channels_in for one in makings], dtype=float)
+    by_channel = np.array([one.is_by_channel for one in makings])
+    window = np.array([prod(one.kernel) for one in makings], dtype=float)
     kernel_first = is_kernel_first(window, channels_in, array)
-    micro = micro_blocks(*shape.T, array)
-    micro[depthwise] = array.depthwise_micro_block
+    micro = micro_blocks(shape[:, 0], shape[:, 1], shape[:, 2], array)
+    micro[by_channel] = array.depthwise_micro_block
     shallow, deep = array.input_channels
     depth = np.where(kernel_first, float(shallow), float(deep))
     layers = Layers(
         height=shape[:, 0],
         width=shape[:, 1],
         channels=shape[:, 2],
-        channels_in=np.where(depthwise, shape[:, 2], channels_in),
-        kernel=np.array([one.patch for one in weighing]),
-        stride=np.array([_stride(one.operator) for one in weighing]),
+        channels_in=np.where(by_channel, shape[:, 2], channels_in),
+        kernel=np.array([one.patch for one in makings]),
+        stride=np.array([one.stride for one in makings]),
         micro=micro,
         depth=depth,
         patch=_patches(micro, kernel_first, array),
-        is_depthwise=depthwise,
+        is_depthwise=by_channel,
     )
-    found = blocks(layers, array)
-    stored = _stored(shape[:, 2], channels_in, window, micro[:, 2], kernel_first, depthwise, staging, array)
-    rows = zip(weighing, found, micro, depth, kernel_first, stored, strict=True)
+    weights = np.array([one.weights for one in makings], dtype=float)
+    stored = stored_bytes(layers, channels_in, window, weights, kernel_first, staging, array)
+    rows = zip(makings, blocks(layers, array), micro, depth, kernel_first, stored, strict=True)
     return [_timed(*row, staging, array) for row in rows]
 
 
-def _stride(operator: Operator) -> float:
-    return 1.0 if operator.kind == "transposed_conv" else prod(operator.stride) ** 0.5
-
-
-def _patches(micro: Floats, kernel_first: np.ndarray, array: Array) -> Floats:
-    """`(W, 2)`: heights and widths of which the input is read in multiples."""
+def _patches(micro: Floats, kernel_first: NDArray[np.bool_], array: Array) -> Floats:
+    """`(M, 2)`: heights and widths of which the input is read in multiples."""
     if array.shared_bytes:
         return micro[:, :2].copy()
     flat = np.stack([np.ones(len(micro)), micro[:, 1]], axis=1)
@@ -145,36 +190,9 @@ def _patches(micro: Floats, kernel_first: np.ndarray, array: Array) -> Floats:
     return np.where(kernel_first[:, None], np.array(array.input_patch[0], dtype=float), narrow)
 
 
-def _stored(
-    channels: Floats,
-    channels_in: Floats,
-    window: Floats,
-    micro: Floats,
-    kernel_first: np.ndarray,
-    depthwise: np.ndarray,
-    staging: Staging,
-    array: Array,
-) -> Floats:
-    """`(W,)`: bytes of weights, scales and biases as stored."""
-    deep = float(array.input_channels[1])
-    inside = np.where(depthwise, 1.0, channels_in)
-    group = np.where(depthwise, 1.0, np.where(kernel_first, staging.kernel_first_group, deep))
-    lanes = np.where(depthwise | kernel_first, float(array.kernel_lanes), 1.0)
-    outside = np.where(depthwise, 8.0, micro)
-    weights = channels * inside * window
-    filled = round_up(channels, outside) * round_up(inside, group) * round_up(window, lanes)
-    rows = np.where(
-        depthwise[:, None],
-        staging.depthwise_bytes,
-        np.where(kernel_first[:, None], staging.kernel_first_bytes, staging.depth_first_bytes),
-    )
-    parts = [weights, filled - weights, round_up(channels, BRICK), np.ones(len(channels))]
-    return np.asarray(np.rint((rows * np.stack(parts, axis=1)).sum(axis=1) / BRICK) * BRICK)
-
-
 def _timed(
-    one: _Weighing,
-    found: Floats,
+    making: Making,
+    block: Floats,
     micro: Floats,
     depth: float,
     is_kernel_first: bool,
@@ -182,108 +200,91 @@ def _timed(
     staging: Staging,
     array: Array,
 ) -> Work[float]:
-    height, width, channels = one.shape
-    if array.shared_bytes and height == 1 and width % 2 == 0 and not one.is_depthwise:
-        micro = np.array([1.0, 4.0, micro[2]]) if one.operator.kernel[0] == 1 else micro
-    made_height, made_width = min(height, found[0]), min(width, found[1])
-    at_once = ceil(made_height / micro[0]) * ceil(made_width / micro[1])
-    pixels = made_height * made_width
-    block = float(found[2])
-    inside = block if one.is_depthwise else min(one.channels_in, depth)
-    lookup = one.operator.activation not in {"", "relu", "relu6", "silu", "hardsigmoid"}
+    height, width, channels = making.shape
+    if array.shared_bytes and height == 1 and width % 2 == 0 and not making.is_by_channel:
+        micro = np.array([1.0, 4.0, micro[2]]) if making.kernel[0] == 1 else micro
+    rows, columns, deep = min(height, block[0]), min(width, block[1]), float(block[2])
+    at_once = ceil(rows / micro[0]) * ceil(columns / micro[1])
+    inside = deep if making.is_by_channel else min(making.channels_in, depth)
     made = Work(
         stored=float(stored),
-        passes=float(ceil(height / made_height) * ceil(width / made_width)),
+        passes=float(ceil(height / rows) * ceil(width / columns)),
         channels=float(channels),
         alone=0.0,
         blocks=ceil(height / micro[0]) * ceil(width / micro[1]) / at_once,
-        block=block,
+        block=deep,
         micro=float(micro[2]),
-        arithmetic=_arithmetic(one, at_once, micro[2], inside, is_kernel_first, array),
-        output=pixels * (staging.lookup_cycles if lookup else staging.output_cycles),
-        written=pixels * _burst(one.writes, made_width, block, staging) / staging.activation_rate,
-        read=_read(one, found, micro, inside, staging),
+        arithmetic=_arithmetic(making, at_once, micro[2], inside, is_kernel_first, array),
+        output=rows * columns * _output_cycles(making.one, staging),
+        written=rows * columns * _burst(making.writes, columns, deep, staging),
+        read=_read(making, block, micro, inside, staging),
         first_write=staging.near_latency_cycles,
     )
-    alone = cycles(_as_array(made), np.array([made.channels]), staging.far_latency_cycles)
+    latency = staging.far_latency_cycles if stored else 0.0
+    alone = cycles(Work(*np.array([made]).T), np.array([made.channels]), latency)
     return made._replace(alone=float(alone[0]))
 
 
-def _as_array(work: Work[float]) -> Work[Floats]:
-    return Work(*np.array([work]).T)
+def _output_cycles(one: Pass, staging: Staging) -> float:
+    """Cycles in which an output leaves, through its activation and what is joined."""
+    kinds = [one.kind, *one.joined]
+    cycles = staging.lookup_cycles if "lookup" in kinds[:2] else staging.output_cycles
+    return cycles + sum(kind in ELEMENTWISE for kind in one.joined) * staging.output_cycles
 
 
 def _arithmetic(
-    one: _Weighing, at_once: int, micro: float, inside: float, is_kernel_first: bool, array: Array
+    making: Making,
+    at_once: int,
+    micro: float,
+    inside: float,
+    is_kernel_first: bool,
+    array: Array,
 ) -> float:
     """Cycles of a block for one step of its channels."""
-    lanes, least = array.kernel_lanes, array.weight_cycles * array.cores * micro
+    rows, columns = making.kernel
     parts = [
-        min(_SIDE, one.operator.kernel[0] - y) * min(_SIDE, one.operator.kernel[1] - x)
-        for y in range(0, one.operator.kernel[0], _SIDE)
-        for x in range(0, one.operator.kernel[1], _SIDE)
+        min(_SIDE, rows - y) * min(_SIDE, columns - x)
+        for y in range(0, rows, _SIDE)
+        for x in range(0, columns, _SIDE)
     ]
-    steps, groups = sum(ceil(part / lanes) for part in parts), 1
-    each = float(lanes * at_once)
-    if not one.is_depthwise and is_kernel_first:
+    if not making.weights:
+        return sum(max(_POOL_INPUTS, part) for part in parts) * _POOL_CYCLES * at_once / array.cores
+    lanes, least = array.kernel_lanes, array.weight_cycles * micro
+    steps, groups, each = sum(ceil(part / lanes) for part in parts), 1, float(lanes * at_once)
+    if not making.is_by_channel and is_kernel_first:
         groups = ceil(inside / 8)
-    elif not one.is_depthwise:
+    elif not making.is_by_channel:
         steps = sum(parts)
         each = each if array.shared_bytes else inside // 8 * at_once
     # A micro-block alone waits for its sums between two steps.
     waits = 2.0 * (steps - len(parts)) if at_once == 1 else 0.0
-    rounds = 1 if one.is_depthwise else ceil(one.channels_in / inside)
+    rounds = 1 if making.is_by_channel else ceil(making.channels_in / inside)
     return (max(least, each) * steps + waits) * groups * rounds / array.cores
 
 
 def _burst(buffer: Buffer, width: float, depth: float, staging: Staging) -> float:
-    """How much longer writing takes than in whole bursts."""
-    whole = depth <= BRICK and depth == buffer.shape[-1 if len(buffer.shape) == 2 else 1]
-    together = depth * width if buffer.is_linear and whole else BRICK
-    if not buffer.is_linear:
-        together = BRICK * width
-    return max(1.0, staging.burst_bytes / together)
+    """Cycles to write a channel of a pixel; longer where bursts are not full."""
+    together = BRICK * width
+    if buffer.is_linear:
+        is_whole = depth <= BRICK and depth == image(buffer.shape)[2]
+        together = depth * width if is_whole else BRICK
+    return max(1.0, staging.burst_bytes / together) / staging.activation_rate
 
 
 def _read(
-    one: _Weighing, found: Floats, micro: Floats, inside: float, staging: Staging
+    making: Making, block: Floats, micro: Floats, inside: float, staging: Staging
 ) -> float:
     """Cycles until the input of the first block is there."""
-    stride, patch = _stride(one.operator), min(one.patch, _SIDE)
-    sides = [ceil(((side - 1) * stride + patch) / m) * m for side, m in zip(found, micro[:2])]
-    shape = one.reads.shape
-    image = (1, *shape[2:])[-2:] if len(shape) > 2 else (1, 1)
-    if one.operator.kind == "linear":
-        image = one.shape[:2]
-    height, width = (min(side, size) for side, size in zip(sides, image, strict=True))
-    together = inside if one.reads.is_linear else BRICK * width
-    if one.reads.is_linear and inside == one.channels_in:
-        together = inside * width
-    elements = height * width * min(inside, one.channels_in if not one.is_depthwise else inside)
-    factor = max(1.0, staging.burst_bytes / together)
-    return staging.near_latency_cycles + float(int(elements * factor / staging.activation_rate))
-
-
-def _plain(
-    graph: Graph, one: Pass, buffers: Sequence[Buffer], staging: Staging, array: Array
-) -> Work[float]:
-    """A pass without weights: its cycles are all that counts."""
-    del graph
-    is_copy = one.kind == "copy" and one.reads
-    shape = buffers[one.reads[0] if is_copy else one.writes].shape
-    sides = (1, *shape[2:])[-2:] if len(shape) > 2 else (1, 1)
-    channels = shape[1] if len(shape) > 1 else 1
-    elements = prod(sides) * -(-channels // BRICK) * BRICK
-    if one.kind in _BY_NUMBER:
-        taken = elements * getattr(staging, _BY_NUMBER[one.kind])
-    else:
-        micro = array.depthwise_micro_block
-        steps = ceil(sides[0] / micro[0]) * ceil(sides[1] / micro[1]) * ceil(channels / micro[2])
-        window = prod(buffers[one.reads[0]].shape[2:]) if one.kind == "mean" else one.window
-        taken = max(_POOL_CYCLES, 4 * window) * steps / array.cores
-        if one.kind == "activation":
-            taken = max(taken, elements * staging.lookup_cycles)
-    nothing = Work(*np.zeros(len(Work._fields)).tolist())
-    return nothing._replace(
-        channels=1.0, passes=1.0, blocks=1.0, block=1.0, micro=1.0, alone=float(taken)
-    )
+    patch = min(making.patch, _SIDE)
+    sides = [
+        ceil(((side - 1) * making.stride + patch) / step) * step
+        for side, step in zip(block[:2], micro[:2], strict=True)
+    ]
+    shape = making.shape if making.one.kind == "linear" else image(making.reads.shape)
+    height, width = (min(side, size) for side, size in zip(sides, shape[:2], strict=True))
+    together = BRICK * width
+    if making.reads.is_linear:
+        together = inside * (width if inside == making.channels_in else 1)
+    elements = height * width * inside * making.reads.number_bytes
+    cycles = int(elements * max(1.0, staging.burst_bytes / together) / staging.activation_rate)
+    return staging.near_latency_cycles + float(cycles)

@@ -10,11 +10,21 @@ from dataclasses import dataclass, field
 from math import prod
 
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.graph import Graph
+from nas_ray.graph import Graph, Operator
 
 #: Channels that lie together in memory, where they are padded.
 BRICK = 16
+#: Operators that combine two tensors number by number.
+ELEMENTWISE = frozenset({"add", "sub", "mul", "maximum", "minimum"})
+#: Passes that apply a function number by number: by a limit, or by a table.
+ACTIVATIONS = frozenset({"clamp", "lookup"})
+_NARROW, _FEW = 8, 16
 Shape = tuple[int, ...]
+
+
+def is_narrow(shape: Shape) -> bool:
+    """Whether work on single numbers takes a tensor in another shape, with more channels."""
+    return len(shape) > 2 and shape[1] < _NARROW and prod(shape) > _FEW
 
 
 @dataclass(kw_only=True)
@@ -39,22 +49,25 @@ class Buffer:
         return -(-prod(shape) * self.number_bytes // alignment) * alignment
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pass:
-    """One run of the accelerator; `reads` and `writes` are buffers.
+    """One run of the accelerator; `reads` and `writes` are buffers, `shape` is what it makes.
 
     `operator` is the operator of the graph whose weights it reads, or a `share` of them; -1 for
-    none. `window` counts the inputs of an output, `constants` the tensors of constants. Other passes that run
-    inside it read `joined_reads`.
+    none. `kernel` are the inputs of an output, `constants` counts tensors of constants. The kinds
+    in `joined` run inside it and read `joined_reads`.
     """
 
     kind: str
     reads: tuple[int, ...]
     writes: int
+    shape: Shape
     operator: int = -1
     share: float = 1.0
-    window: int = 1
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
     constants: int = 0
+    joined: tuple[str, ...] = ()
     joined_reads: tuple[int, ...] = ()
 
 
@@ -78,19 +91,30 @@ class Program:
         self.buffers.append(Buffer(shape=shape, number_bytes=size, is_linear=is_linear))
         return len(self.buffers) - 1
 
-    def inputs(self, tensors: Sequence[int]) -> tuple[int, ...]:
-        """The buffers of `tensors`."""
-        return tuple(self.place[tensor] for tensor in tensors)
+    def source(self, operator: Operator) -> int:
+        """The buffer of the first input of `operator`."""
+        return self.place[operator.inputs[0]]
 
-    def output(self, tensor: int) -> int:
+    def shapes(self, operator: Operator) -> tuple[Shape, Shape]:
+        """Shapes of the first input and of the first output of `operator`."""
+        return self.graph.shape(operator.inputs[0]), self.graph.shape(operator.outputs[0])
+
+    def target(self, tensor: int) -> int:
         """The buffer of a tensor that is about to be written; a new one if it has none yet."""
         if tensor not in self.place:
             self.place[tensor] = self.buffer(self.graph.shape(tensor))
         return self.place[tensor]
 
     def run(
-        self, kind: str, reads: Sequence[int], writes: int, *, window: int = 1, constants: int = 0
+        self,
+        kind: str,
+        reads: Sequence[int],
+        writes: int,
+        *,
+        shape: Shape = (),
+        constants: int = 0,
     ) -> None:
-        """Append a pass without weights."""
-        one = Pass(kind=kind, reads=tuple(reads), writes=writes, window=window, constants=constants)
+        """Append a pass without weights that makes all of `writes`, or of a `shape`."""
+        made = shape or self.buffers[writes].shape
+        one = Pass(kind=kind, reads=tuple(reads), writes=writes, shape=made, constants=constants)
         self.passes.append(one)

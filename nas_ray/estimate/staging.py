@@ -40,8 +40,7 @@ class Staging:
 
     `activation_rate` is that of the near memory for activations, in bursts of `burst_bytes`. An
     output leaves in `output_cycles`, or `lookup_cycles` through a table; one of a sum or a product
-    alone takes `sum_cycles` or `product_cycles`. Weights are stored by slices of at least
-    `slice_channels` channels (0: the micro-block). What is stored for weights, kernel first
+    alone takes `sum_cycles` or `product_cycles`. Weights are cut at multiples of `slice_channels` channels (0: the micro-block). What is stored for weights, kernel first
     (input channels filled up to a multiple of `kernel_first_group`), depth first, or depthwise:
     bytes a weight, a zero that fills up, a channel, and an operator.
     """
@@ -58,7 +57,6 @@ class Staging:
     sum_cycles: float
     product_cycles: float
     slice_channels: int
-    kernel_first_group: int
     kernel_first_bytes: tuple[float, ...]
     depth_first_bytes: tuple[float, ...]
     depthwise_bytes: tuple[float, ...]
