@@ -86,7 +86,8 @@ class _Chain:
 
     def takes(self, one: Pass, before: Pass, program: Program) -> bool:
         """Whether `one` runs inside the chain that begins with `before`; it is counted then."""
-        if is_narrow(one.shape) and before.kind not in _BY_NUMBER:
+        is_whole = program.buffers[one.writes].shape == one.shape
+        if is_narrow(one.shape) and is_whole and before.kind not in _BY_NUMBER:
             return False
         if one.kind in ACTIVATIONS:
             fits = not self.is_active and before.kind not in _ENDS_ALONE
