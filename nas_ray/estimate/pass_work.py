@@ -177,8 +177,32 @@ def _made(makings: Sequence[Making], staging: Staging, array: Array) -> list[Wor
     )
     weights = np.array([one.weights for one in makings], dtype=float)
     stored = stored_bytes(layers, channels_in, window, weights, kernel_first, staging, array)
-    rows = zip(makings, blocks(layers, array), micro, depth, kernel_first, stored, strict=True)
-    return [_timed(*row, staging, array) for row in rows]
+    found = _blocks(layers, array)
+    rows = zip(makings, found, micro, depth, kernel_first, stored, strict=True)
+    made = np.array([_timed(*row, staging, array) for row in rows])
+    latency = np.where(stored > 0, staging.far_latency_cycles, 0.0)
+    all_made = Work(*made.T)
+    alone = cycles(all_made, all_made.channels, latency)
+    return [Work(*row)._replace(alone=time) for row, time in zip(made.tolist(), alone.tolist(), strict=True)]
+
+
+#: Blocks found so far: a network and its parts have the same layers.
+_FOUND: dict[tuple[Array, tuple[float, ...]], tuple[float, ...]] = {}
+_FOUND_AT_MOST = 20_000
+
+
+def _blocks(layers: Layers, array: Array) -> Floats:
+    """`(M, 3)`: as `tiling.blocks`, each layer once."""
+    keys = [(array, row) for row in map(tuple, layers.columns().tolist())]
+    new = [n for n, key in enumerate(keys) if key not in _FOUND]
+    if new:
+        if len(_FOUND) > _FOUND_AT_MOST:
+            _FOUND.clear()
+            new = list(range(len(keys)))
+        fields = {name: getattr(layers, name)[new] for name in layers.__dataclass_fields__}
+        for n, block in zip(new, blocks(Layers(**fields), array).tolist(), strict=True):
+            _FOUND[keys[n]] = tuple(block)
+    return np.array([_FOUND[key] for key in keys])
 
 
 def _patches(micro: Floats, kernel_first: NDArray[np.bool_], array: Array) -> Floats:
@@ -206,7 +230,7 @@ def _timed(
     rows, columns, deep = min(height, block[0]), min(width, block[1]), float(block[2])
     at_once = ceil(rows / micro[0]) * ceil(columns / micro[1])
     inside = deep if making.is_by_channel else min(making.channels_in, depth)
-    made = Work(
+    return Work(
         stored=float(stored),
         passes=float(ceil(height / rows) * ceil(width / columns)),
         channels=float(channels),
@@ -220,9 +244,6 @@ def _timed(
         read=_read(making, block, micro, inside, staging),
         first_write=staging.near_latency_cycles,
     )
-    latency = staging.far_latency_cycles if stored else 0.0
-    alone = cycles(Work(*np.array([made]).T), np.array([made.channels]), latency)
-    return made._replace(alone=float(alone[0]))
 
 
 def _output_cycles(one: Pass, staging: Staging) -> float:

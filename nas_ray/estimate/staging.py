@@ -32,6 +32,8 @@ _LEAST_CYCLES = 1000
 _STEP_BYTES = 16
 _CONSTANT_BYTES = 10
 _BURST_BITS = 256
+#: Slices between the first and the last fill so much of a block.
+_FULL = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ class Copy(NamedTuple):
 def cycles(
     work: Work[Floats],
     channels: Floats,
-    latency: float,
+    latency: Floats | float,
     *,
     begins: bool | NDArray[np.bool_] = True,
     ends: bool | NDArray[np.bool_] = True,
@@ -129,12 +131,16 @@ def cycles(
 
 
 class _Slices(NamedTuple):
-    """How channels are sliced, `(N,)`: how many slices, the first, those between and the last."""
+    """How channels are sliced, `(N,)`: how many slices, the first, those between and the last.
+
+    `first_cycles` are the time of the first slice.
+    """
 
     count: Floats
     first: Floats
     middle: Floats
     last: Floats
+    first_cycles: Floats
 
 
 def copied(work: Work[Floats], hidden: Floats, staging: Staging) -> Copy:
@@ -142,29 +148,31 @@ def copied(work: Work[Floats], hidden: Floats, staging: Staging) -> Copy:
 
     Minus infinity is the first pass of a network: nothing is copied before it.
     """
+    if not work.stored.any():
+        nothing = np.zeros_like(work.stored)
+        return Copy(most=nothing, early=nothing, late=nothing, hides=work.alone)
     near_latency, is_first = staging.near_latency_cycles, np.isneginf(hidden)
     slack = np.where(is_first, 0.0, hidden)
     copy = np.floor(work.stored / staging.copy_rate) + staging.far_latency_cycles
     far = (work.stored / staging.stream_rate + staging.far_latency_cycles) * work.passes
     near = (work.stored / staging.near_rate + near_latency) * work.passes
-    shortest = copy * np.minimum(SPLIT / work.channels, 1.0)
-    is_begun = is_first & (work.passes > 1)
-    is_begun &= (shortest < far / 10) | (shortest <= _LEAST_CYCLES)
+    shortest, is_again = copy * np.minimum(SPLIT / work.channels, 1.0), work.passes > 1
+    is_begun = is_first & is_again & ((shortest < far / 10) | (shortest <= _LEAST_CYCLES))
     is_tried = is_begun | (near + np.maximum(copy - slack, 0.0) < far)
     is_tried |= np.floor(work.channels / work.block) > 2
-    is_tried |= ~is_first & (shortest < slack) & (work.passes > 1)
+    is_tried |= ~is_first & (shortest < slack) & is_again
     is_long = work.alone > far
     slices, is_full = _sliced(work, slack / copy, copy, is_long, staging)
     seen, run, last = _times(work, slices, np.where(is_begun, _LEAST_CYCLES, slack), staging)
     read = (work.stored / slices.count / staging.near_rate + near_latency) * work.passes
     taken = np.maximum(run + seen, read * slices.count)
-    is_noise = is_long & (seen / slices.count < _LEAST_CYCLES)
-    taken -= np.where(is_noise, seen, 0.0)
+    # Where arithmetic takes longest, what is seen of short copies is noise of the estimate.
+    taken -= np.where(is_long & (seen / slices.count < _LEAST_CYCLES), seen, 0.0)
     is_only_run = is_long & is_begun & (slices.count > 1) & (run + seen == taken)
     taken -= np.where(is_only_run, slices.count * _LEAST_CYCLES / 2, 0.0)
     before = np.maximum(work.alone, far)
     is_copied = (work.stored > 0) & is_tried & is_full & (before >= taken)
-    is_copied &= (work.passes > 1) | (copy + read * slices.count <= before)
+    is_copied &= is_again | (copy + read * slices.count <= before)
     even, odd = (np.where(is_copied, one, 0.0) for one in _parts(work, slices))
     return Copy(
         most=even + odd,
@@ -186,48 +194,44 @@ def _sliced(
     # Half ahead is enough for a pass that takes longer than a far read of its weights.
     share = np.where(is_long & (share > 0.5) & (share < 1), half, share)
     share = np.maximum(share, least)
-    step = np.where(staging.slice_channels > 0, staging.slice_channels, work.micro)
+    step = float(staging.slice_channels) or work.micro
     first = np.maximum(np.floor(np.floor(channels * share) / step) * step, SPLIT)
     first = np.where(share < 1, np.minimum(first, channels), channels)
-    before = cycles(work, first, staging.near_latency_cycles, ends=False)
-    middle = np.maximum(np.floor(channels * before / copy), SPLIT)
-    middle = np.ceil(middle / work.block) * work.block
     rest = channels - first
+    taken = cycles(work, first, staging.near_latency_cycles, ends=rest == 0)
+    middle = np.maximum(np.floor(channels * taken / copy), SPLIT)
+    middle = np.ceil(middle / work.block) * work.block
     between = np.maximum(np.ceil(rest / middle) - 1, 0.0)
     fills = middle / (np.ceil(middle / work.block) * work.block)
-    is_full = ~((between > 0) & is_long & (fills < 0.3))
     slices = _Slices(
         count=np.where(rest > 0, 2 + between, 1.0),
         first=first,
         middle=np.where(between > 0, middle, 0.0),
         last=rest - between * middle,
+        first_cycles=taken,
     )
-    return slices, is_full
+    return slices, ~((between > 0) & is_long & (fills < _FULL))
 
 
 def _times(
     work: Work[Floats], slices: _Slices, slack: Floats, staging: Staging
 ) -> tuple[Floats, Floats, Floats]:
     """Cycles of copies that are seen, of all slices, and of the last slice."""
-
-    def moved(channels: Floats) -> Floats:
-        stored = work.stored * channels / work.channels
-        return np.asarray(np.floor(stored / staging.copy_rate) + staging.far_latency_cycles)
-
-    latency, is_one = staging.near_latency_cycles, slices.count == 1
-    first = cycles(work, slices.first, latency, ends=is_one)
-    some = np.maximum(slices.middle, 1.0)
-    middle = np.where(slices.middle > 0, cycles(work, some, latency, begins=False, ends=False), 0)
-    rest = np.maximum(slices.last, 1.0)
-    last = np.where(is_one, 0.0, cycles(work, rest, latency, begins=False))
-    between = np.maximum(slices.count - 2, 0.0)
-    seen = np.maximum(moved(slices.first) - slack, 0.0)
-    seen += np.where(between > 0, np.maximum(moved(slices.middle) - first, 0.0), 0.0)
-    seen += np.maximum(between - 1, 0.0) * np.maximum(moved(slices.middle) - middle, 0.0)
+    parts = np.stack([slices.first, slices.middle, slices.last])
+    moved = np.floor(work.stored / work.channels * parts / staging.copy_rate)
+    moved += staging.far_latency_cycles
+    ends = np.array([[False], [True]])
+    later = np.maximum(parts[1:], 1.0)
+    first = slices.first_cycles
+    middle, last = cycles(work, later, staging.near_latency_cycles, begins=False, ends=ends)
+    between, is_more = np.maximum(slices.count - 2, 0.0), slices.count > 1
+    seen = np.maximum(moved[0] - slack, 0.0)
+    seen += np.where(between > 0, np.maximum(moved[1] - first, 0.0), 0.0)
+    seen += np.maximum(between - 1, 0.0) * np.maximum(moved[1] - middle, 0.0)
     before = np.where(between > 0, middle, first)
-    seen += np.where(is_one, 0.0, np.maximum(moved(slices.last) - before, 0.0))
-    run = first + between * middle + last
-    return seen, run, np.where(is_one, first, last)
+    seen += np.where(is_more, np.maximum(moved[2] - before, 0.0), 0.0)
+    run = first + between * middle + np.where(is_more, last, 0.0)
+    return seen, run, np.where(is_more, last, first)
 
 
 def _parts(work: Work[Floats], slices: _Slices) -> tuple[Floats, Floats]:
@@ -235,6 +239,5 @@ def _parts(work: Work[Floats], slices: _Slices) -> tuple[Floats, Floats]:
     even = np.maximum(slices.first, np.where(slices.count > 3, slices.middle, 0.0))
     even = np.maximum(even, np.where(slices.count == 3, slices.last, 0.0))
     odd = np.where(slices.count > 2, slices.middle, slices.last)
-    stored = work.stored / work.channels
-    up = (np.ceil(part * stored / _STEP_BYTES) * _STEP_BYTES for part in (even, odd))
-    return next(up), next(up)
+    stored = work.stored / work.channels / _STEP_BYTES
+    return np.ceil(even * stored) * _STEP_BYTES, np.ceil(odd * stored) * _STEP_BYTES
