@@ -136,9 +136,7 @@ def _transposed_convolution(program: Program, operator: Operator, position: int)
     return _in_parts(program, operator, position, made, count)
 
 
-def _in_parts(
-    program: Program, operator: Operator, position: int, made: int, count: int
-) -> None:
+def _in_parts(program: Program, operator: Operator, position: int, made: int, count: int) -> None:
     reads = (program.source(operator),)
     part = replace(_pass(program, operator, position, reads, made), share=1 / count)
     program.passes += [part] * count

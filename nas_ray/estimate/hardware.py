@@ -127,7 +127,9 @@ def _four(path: Path, section: Mapping[str, Any], key: str) -> tuple[float, ...]
     """Bytes of a weight, a zero, a channel and an operator."""
     value = _value(path, section, key, list)
     if len(value) != 4 or not all(type(one) in {int, float} and one >= 0 for one in value):
-        raise DeviceError(f"{path}: {key} in [staging] must hold 4 numbers >= 0, but got {value!r}.")
+        raise DeviceError(
+            f"{path}: {key} in [staging] must hold 4 numbers >= 0, but got {value!r}."
+        )
     return tuple(map(float, value))
 
 

@@ -67,9 +67,7 @@ def _joined(program: Program) -> list[Pass]:
                 reads = tuple(i for i in one.reads if i != between)
                 joined = (*before.joined_reads, *reads)
                 kinds = (*before.joined, one.kind)
-                found[-1] = replace(
-                    before, writes=one.writes, joined=kinds, joined_reads=joined
-                )
+                found[-1] = replace(before, writes=one.writes, joined=kinds, joined_reads=joined)
                 continue
         found.append(one)
         chain = _Chain(inputs=len(one.reads) + one.constants, is_active=one.kind in ACTIVATIONS)
@@ -124,9 +122,7 @@ def _overwrite(program: Program) -> None:
                 moved[target] = source
                 results |= {source} if target in results else set()
                 program.buffers[source].stays |= program.buffers[target].stays
-        passes[n] = replace(
-            one, reads=reads, joined_reads=joined, writes=moved.get(target, target)
-        )
+        passes[n] = replace(one, reads=reads, joined_reads=joined, writes=moved.get(target, target))
     program.place = {i: moved.get(place, place) for i, place in program.place.items()}
 
 
@@ -148,8 +144,8 @@ def _live(program: Program) -> tuple[int, ...]:
         first.setdefault(program.place[tensor], count + 1)
         last[program.place[tensor]] = count + 1
     change = [0] * (count + 3)
-    for buffer in first:
+    for buffer, step in first.items():
         size = program.buffers[buffer].size_bytes(program.hardware)
-        change[first[buffer]] += size
+        change[step] += size
         change[last[buffer] + 1] -= size
     return tuple(accumulate(change[:-1]))

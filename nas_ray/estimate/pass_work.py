@@ -7,54 +7,29 @@ Axes: `M` passes that make their output block by block.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil, prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_ray.estimate.array import Array, Block
-from nas_ray.estimate.passes import ACTIVATIONS, BRICK, ELEMENTWISE, Buffer, Pass
+from nas_ray.estimate.array import Array
+from nas_ray.estimate.making import Making, image, making_of
+from nas_ray.estimate.passes import BRICK, ELEMENTWISE, Buffer, Pass
 from nas_ray.estimate.staging import Floats, Staging, Work, cycles
 from nas_ray.estimate.stored_weights import stored_bytes
 from nas_ray.estimate.tiling import Layers, blocks, is_kernel_first, micro_blocks
-from nas_ray.graph import Graph, Operator
+from nas_ray.graph import Graph
 
 #: Kernel elements per side that are worked through at once.
 _SIDE = 8
 _POOLS = frozenset({"max_pool", "avg_pool", "mean"})
 #: Cycles of a micro-block for one input, and the inputs of an output at least.
 _POOL_CYCLES, _POOL_INPUTS = 4, 4
-#: Dilation up to which a kernel is read with gaps; beyond, it is stored with zeros in them.
-_DILATION = 2
-#: Passes that copy or change numbers one by one.
+#: A pass without weights whose time is all that counts.
 _NO_WORK = Work(*[0.0] * len(Work._fields))._replace(
     channels=1.0, passes=1.0, blocks=1.0, block=1.0, micro=1.0
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Making:
-    """A pass made block by block: height, width and channels of its output.
-
-    `kernel` is how it is stored and `patch` the side of it on the input, of which it reads
-    `channels_in` for an output.
-    """
-
-    one: Pass
-    shape: Block
-    channels_in: int
-    kernel: tuple[int, int]
-    patch: float
-    stride: float
-    reads: Buffer
-    writes: Buffer
-    weights: int
-
-    @property
-    def is_by_channel(self) -> bool:
-        """Whether an output channel is made from one of the input."""
-        return self.channels_in == 1 and (self.weights == 0 or self.one.kind == "depthwise_conv")
 
 
 def works(
@@ -66,7 +41,7 @@ def works(
 ) -> tuple[Work[float], ...]:
     """The work of `passes` of `graph`, in their order."""
     makings = {
-        n: _making(graph, one, buffers)
+        n: making_of(graph, one, buffers)
         for n, one in enumerate(passes)
         if one.reads and one.kind not in ELEMENTWISE
     }
@@ -92,65 +67,6 @@ def _summed(one: Pass, staging: Staging) -> Work[float]:
     rate = staging.product_cycles if one.kind == "mul" else staging.sum_cycles
     joined = sum(kind in ELEMENTWISE for kind in one.joined)
     return _NO_WORK._replace(alone=float(elements * (rate + joined * staging.output_cycles)))
-
-
-def _making(graph: Graph, one: Pass, buffers: Sequence[Buffer]) -> Making:
-    height, width, channels = image(one.shape)
-    kernel, patch, channels_in, weights = one.kernel, prod(one.kernel) ** 0.5, 1, 0
-    stride = prod(one.stride) ** 0.5
-    if one.operator >= 0:
-        operator = graph.operators[one.operator]
-        before = graph.shape(operator.inputs[0])
-        kernel, patch = _kernels(operator)
-        channels_in, weights = before[1 if len(before) > 2 else -1], operator.weight_elements
-        if operator.kind == "linear":
-            height, width = _folded(prod(one.shape[:-1]))
-            channels, channels_in = one.shape[-1], before[-1]
-        elif operator.kind == "transposed_conv":
-            stride = 1.0
-            if one.share < 1:
-                (down, across), (rows, columns) = operator.stride, kernel
-                kernel = (ceil(rows / down), ceil(columns / across))
-                height, width = ceil(height / down), ceil(width / across)
-        else:
-            channels_in //= operator.groups
-            channels = round(channels * one.share)
-    return Making(
-        one=one,
-        shape=(height, width, channels),
-        channels_in=channels_in,
-        kernel=kernel,
-        patch=patch,
-        stride=stride,
-        reads=buffers[one.reads[0]],
-        writes=buffers[one.writes],
-        weights=round(weights * one.share),
-    )
-
-
-def image(shape: tuple[int, ...]) -> Block:
-    """Height, width and channels of a tensor; a signal has the height 1."""
-    height, width = (1, 1, *shape[2:])[-2:]
-    return height, width, shape[1] if len(shape) > 1 else 1
-
-
-def _kernels(operator: Operator) -> tuple[tuple[int, int], float]:
-    """The kernel as it is stored, and the side of it on the input."""
-    sides = zip(operator.kernel, operator.dilation, strict=True)
-    lies = [(k - 1) * d + 1 for k, d in sides]
-    if max(operator.dilation) <= _DILATION:
-        return operator.kernel, prod(lies) ** 0.5
-    gaps = [_DILATION if d % _DILATION == 0 else 1 for d in operator.dilation]
-    rows, columns = ((side - 1) // gap + 1 for side, gap in zip(lies, gaps, strict=True))
-    return (rows, columns), prod(lies) ** 0.5
-
-
-def _folded(rows: int) -> tuple[int, int]:
-    """Height and width into which the rows of a matrix are folded."""
-    width = max(rows // 16, ceil(rows**0.5))
-    while rows % width:
-        width += 1
-    return rows // width, width
 
 
 def _made(makings: Sequence[Making], staging: Staging, array: Array) -> list[Work[float]]:
@@ -183,7 +99,10 @@ def _made(makings: Sequence[Making], staging: Staging, array: Array) -> list[Wor
     latency = np.where(stored > 0, staging.far_latency_cycles, 0.0)
     all_made = Work(*made.T)
     alone = cycles(all_made, all_made.channels, latency)
-    return [Work(*row)._replace(alone=time) for row, time in zip(made.tolist(), alone.tolist(), strict=True)]
+    return [
+        Work(*row)._replace(alone=time)
+        for row, time in zip(made.tolist(), alone.tolist(), strict=True)
+    ]
 
 
 #: Blocks found so far: a network and its parts have the same layers.
@@ -292,9 +211,7 @@ def _burst(buffer: Buffer, width: float, depth: float, staging: Staging) -> floa
     return max(1.0, staging.burst_bytes / together) / staging.activation_rate
 
 
-def _read(
-    making: Making, block: Floats, micro: Floats, inside: float, staging: Staging
-) -> float:
+def _read(making: Making, block: Floats, micro: Floats, inside: float, staging: Staging) -> float:
     """Cycles until the input of the first block is there."""
     patch = min(making.patch, _SIDE)
     sides = [

@@ -19,6 +19,7 @@ from nas_ray.estimate.pass_work import works
 from nas_ray.estimate.staging import Floats, Staging, Work, copied
 from nas_ray.graph import Graph
 
+
 @dataclass(frozen=True, kw_only=True)
 class Piece:
     """Bytes alive in a piece without weights: at most, and at each operator that is not chained.

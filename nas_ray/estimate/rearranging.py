@@ -18,7 +18,9 @@ _NEEDS_COPY = frozenset({"reshape", "transpose", "slice"})
 def place_parts(program: Program, placed: frozenset[int]) -> None:
     """Give tensors that are written into another one its buffer."""
     for operator in program.graph.operators:
-        if operator.kind == "concat" or (operator.kind == "pad" and not _is_folded(program, operator)):
+        if operator.kind == "concat" or (
+            operator.kind == "pad" and not _is_folded(program, operator)
+        ):
             whole = program.target(operator.outputs[0])
             program.place |= {tensor: whole for tensor in operator.inputs if tensor in placed}
             if operator.kind == "concat" and _has_broken_bricks(program, operator):

@@ -42,9 +42,9 @@ class Staging:
 
     `activation_rate` is that of the near memory for activations, in bursts of `burst_bytes`. An
     output leaves in `output_cycles`, or `lookup_cycles` through a table; one of a sum or a product
-    alone takes `sum_cycles` or `product_cycles`. Weights are cut at multiples of `slice_channels` channels (0: the micro-block). What is stored for weights, kernel first
-    (input channels filled up to a multiple of `kernel_first_group`), depth first, or depthwise:
-    bytes a weight, a zero that fills up, a channel, and an operator.
+    alone takes `sum_cycles` or `product_cycles`. Weights are cut at multiples of `slice_channels`
+    channels (0: of the micro-block). What is stored for weights, kernel first, depth first or
+    depthwise: bytes a weight, a zero that fills up, a channel, and an operator.
     """
 
     far_latency_cycles: float
