@@ -93,7 +93,11 @@ class Dense(nn.Module):
 class UNet(nn.Module):
     def __init__(self, c):
         super().__init__()
-        self.down1, self.down2, self.down3 = conv(3, c), conv(c, 2 * c, 3, 2), conv(2 * c, 4 * c, 3, 2)
+        self.down1, self.down2, self.down3 = (
+            conv(3, c),
+            conv(c, 2 * c, 3, 2),
+            conv(2 * c, 4 * c, 3, 2),
+        )
         self.up2, self.up1, self.last = conv(6 * c, 2 * c), conv(3 * c, c), nn.Conv2d(c, 4, 1)
 
     def forward(self, x):

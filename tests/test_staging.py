@@ -34,6 +34,7 @@ WORK = Work(
     passes=2.0,
     channels=32.0,
     alone=25_000.0,
+    staged=25_000.0,
     blocks=1.0,
     block=32.0,
     micro=16.0,
@@ -59,7 +60,7 @@ def one(work):
         ({}, -np.inf, (1600, 0, 800, 12_500)),
         ({"passes": 1.0}, -np.inf, (0, 0, 0, 25_000)),
         (
-            {"channels": 64.0, "alone": 2250.0, "arithmetic": 500.0},
+            {"channels": 64.0, "alone": 2250.0, "staged": 2250.0, "arithmetic": 500.0},
             400.0,
             (1200, 400, 400, 625),
         ),

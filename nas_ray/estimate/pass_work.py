@@ -95,14 +95,12 @@ def _made(makings: Sequence[Making], staging: Staging, array: Array) -> list[Wor
     stored = stored_bytes(layers, channels_in, window, weights, kernel_first, staging, array)
     found = _blocks(layers, array)
     rows = zip(makings, found, micro, depth, kernel_first, stored, strict=True)
-    made = np.array([_timed(*row, staging, array) for row in rows])
-    latency = np.where(stored > 0, staging.far_latency_cycles, 0.0)
-    all_made = Work(*made.T)
-    alone = cycles(all_made, all_made.channels, latency)
-    return [
-        Work(*row)._replace(alone=time)
-        for row, time in zip(made.tolist(), alone.tolist(), strict=True)
-    ]
+    made = Work(*np.array([_timed(*row, staging, array) for row in rows]).T)
+    far = np.where(stored > 0, staging.far_latency_cycles, 0.0)
+    alone = cycles(made, made.channels, far)
+    staged = cycles(made, made.channels, staging.near_latency_cycles)
+    made = made._replace(alone=alone, staged=staged)
+    return [Work(*row) for row in np.array(made).T.tolist()]
 
 
 #: Blocks found so far: a network and its parts have the same layers.
@@ -154,6 +152,7 @@ def _timed(
         passes=float(ceil(height / rows) * ceil(width / columns)),
         channels=float(channels),
         alone=0.0,
+        staged=0.0,
         blocks=ceil(height / micro[0]) * ceil(width / micro[1]) / at_once,
         block=deep,
         micro=float(micro[2]),

@@ -67,15 +67,17 @@ class Staging:
 class Work(NamedTuple, Generic[Number]):
     """A pass, or `(N,)`: bytes of weights as stored, how often they are read, and its cycles.
 
-    It takes `alone` cycles with its constants in the far memory. Its outputs are made in `blocks`
-    of `block` channels, in steps of `micro`: `arithmetic` cycles a step, `output` and `written` a
-    channel of a block, `read` before the first and `first_write` before the first is away.
+    It takes `alone` cycles with its constants in the far memory, and `staged` with them near. Its
+    outputs are made in `blocks` of `block` channels, in steps of `micro`: `arithmetic` cycles a
+    step, `output` and `written` a channel of a block, `read` before the first and `first_write`
+    before the first is away.
     """
 
     stored: Number
     passes: Number
     channels: Number
     alone: Number
+    staged: Number
     blocks: Number
     block: Number
     micro: Number
@@ -133,14 +135,18 @@ def cycles(
 class _Slices(NamedTuple):
     """How channels are sliced, `(N,)`: how many slices, the first, those between and the last.
 
-    `first_cycles` are the time of the first slice.
+    `seen` are the cycles of copies that nothing hides, `run` those of all slices, and `end` those
+    of the last. Slices between that do not fill their block make `is_full` false.
     """
 
     count: Floats
     first: Floats
     middle: Floats
     last: Floats
-    first_cycles: Floats
+    seen: Floats
+    run: Floats
+    end: Floats
+    is_full: NDArray[np.bool_]
 
 
 def copied(work: Work[Floats], hidden: Floats, staging: Staging) -> Copy:
@@ -148,9 +154,6 @@ def copied(work: Work[Floats], hidden: Floats, staging: Staging) -> Copy:
 
     Minus infinity is the first pass of a network: nothing is copied before it.
     """
-    if not work.stored.any():
-        nothing = np.zeros_like(work.stored)
-        return Copy(most=nothing, early=nothing, late=nothing, hides=work.alone)
     near_latency, is_first = staging.near_latency_cycles, np.isneginf(hidden)
     slack = np.where(is_first, 0.0, hidden)
     copy = np.floor(work.stored / staging.copy_rate) + staging.far_latency_cycles
@@ -159,79 +162,123 @@ def copied(work: Work[Floats], hidden: Floats, staging: Staging) -> Copy:
     shortest, is_again = copy * np.minimum(SPLIT / work.channels, 1.0), work.passes > 1
     is_begun = is_first & is_again & ((shortest < far / 10) | (shortest <= _LEAST_CYCLES))
     is_tried = is_begun | (near + np.maximum(copy - slack, 0.0) < far)
-    is_tried |= np.floor(work.channels / work.block) > 2
-    is_tried |= ~is_first & (shortest < slack) & is_again
+    is_tried |= (np.floor(work.channels / work.block) > 2) | (
+        ~is_first & (shortest < slack) & is_again
+    )
+    is_tried &= work.stored > 0
+    if not is_tried.any():
+        nothing = np.zeros_like(work.stored)
+        return Copy(most=nothing, early=nothing, late=nothing, hides=work.alone)
     is_long = work.alone > far
-    slices, is_full = _sliced(work, slack / copy, copy, is_long, staging)
-    seen, run, last = _times(work, slices, np.where(is_begun, _LEAST_CYCLES, slack), staging)
+    share = _share_ahead(work.channels, slack / copy, is_long)
+    covered = np.where(is_begun, _LEAST_CYCLES, slack)
+    slices = _whole(work, copy - covered)
+    cut = np.flatnonzero(is_tried & (share < 1))
+    if len(cut):
+        parts = Work(*(one[cut] for one in work))
+        found = _sliced(parts, share[cut], copy[cut], covered[cut], is_long[cut], staging)
+        for whole, part in zip(slices, found, strict=True):
+            whole[cut] = part
+    is_better = _is_better(work, slices, far, is_long & is_begun, staging)
     read = (work.stored / slices.count / staging.near_rate + near_latency) * work.passes
-    taken = np.maximum(run + seen, read * slices.count)
-    # Where arithmetic takes longest, what is seen of short copies is noise of the estimate.
-    taken -= np.where(is_long & (seen / slices.count < _LEAST_CYCLES), seen, 0.0)
-    is_only_run = is_long & is_begun & (slices.count > 1) & (run + seen == taken)
-    taken -= np.where(is_only_run, slices.count * _LEAST_CYCLES / 2, 0.0)
-    before = np.maximum(work.alone, far)
-    is_copied = (work.stored > 0) & is_tried & is_full & (before >= taken)
-    is_copied &= is_again | (copy + read * slices.count <= before)
+    is_soon = copy + read * slices.count <= np.maximum(work.alone, far)
+    is_copied = is_tried & slices.is_full & is_better & (is_again | is_soon)
     even, odd = (np.where(is_copied, one, 0.0) for one in _parts(work, slices))
     return Copy(
         most=even + odd,
         early=np.where(is_first, 0.0, even),
         late=np.where(slices.count % 2 > 0, even, odd),
-        hides=np.where(is_copied, last, work.alone),
+        hides=np.where(is_copied, slices.end, work.alone),
     )
 
 
-def _sliced(
-    work: Work[Floats], share: Floats, copy: Floats, is_long: NDArray[np.bool_], staging: Staging
-) -> tuple[_Slices, NDArray[np.bool_]]:
-    """Slices of channels where a `share` of the copy is hidden, and whether they fill blocks."""
-    channels = work.channels
+def _is_better(
+    work: Work[Floats],
+    slices: _Slices,
+    far: Floats,
+    is_long_begun: NDArray[np.bool_],
+    staging: Staging,
+) -> NDArray[np.bool_]:
+    """Whether slices with their copies take no longer than reading from afar."""
+    latency = staging.near_latency_cycles
+    read = (work.stored / slices.count / staging.near_rate + latency) * work.passes
+    taken = np.maximum(slices.run + slices.seen, read * slices.count)
+    is_only_run = is_long_begun & (slices.count > 1) & (slices.run + slices.seen == taken)
+    # Where arithmetic takes longest, what is seen of short copies is noise of the estimate.
+    is_noise = (work.alone > far) & (slices.seen / slices.count < _LEAST_CYCLES)
+    is_only_run &= ~is_noise | (slices.seen == 0)
+    taken = taken - np.where(is_noise, slices.seen, 0.0)
+    taken -= np.where(is_only_run, slices.count * _LEAST_CYCLES / 2, 0.0)
+    return np.asarray(np.maximum(work.alone, far) >= taken)
+
+
+def _share_ahead(channels: Floats, share: Floats, is_long: NDArray[np.bool_]) -> Floats:
+    """The share of channels that is copied ahead where a `share` of the copy is hidden."""
     least = np.minimum(SPLIT / channels, 1.0)
     share = np.minimum(share, 1.0)
     share = np.where(1 - np.floor(share / least) * least < least / 2, 1.0, share)
     half = np.clip(np.ceil(np.floor(channels / 2) / SPLIT) * SPLIT / channels, 0.5, 1.0)
     # Half ahead is enough for a pass that takes longer than a far read of its weights.
     share = np.where(is_long & (share > 0.5) & (share < 1), half, share)
-    share = np.maximum(share, least)
+    return np.maximum(share, least)
+
+
+def _whole(work: Work[Floats], seen: Floats) -> _Slices:
+    """All channels in one slice."""
+    return _Slices(
+        count=np.ones_like(work.channels),
+        first=work.channels.copy(),
+        middle=np.zeros_like(work.channels),
+        last=np.zeros_like(work.channels),
+        seen=np.maximum(seen, 0.0),
+        run=work.staged.copy(),
+        end=work.staged.copy(),
+        is_full=np.ones(len(work.channels), dtype=np.bool_),
+    )
+
+
+def _sliced(
+    work: Work[Floats],
+    share: Floats,
+    copy: Floats,
+    slack: Floats,
+    is_long: NDArray[np.bool_],
+    staging: Staging,
+) -> _Slices:
+    """Slices of channels, of which a `share` goes ahead and `slack` cycles hide the first copy."""
+    channels, latency = work.channels, staging.near_latency_cycles
     step = float(staging.slice_channels) or work.micro
     first = np.maximum(np.floor(np.floor(channels * share) / step) * step, SPLIT)
-    first = np.where(share < 1, np.minimum(first, channels), channels)
+    first = np.minimum(first, channels)
     rest = channels - first
-    taken = cycles(work, first, staging.near_latency_cycles, ends=rest == 0)
-    middle = np.maximum(np.floor(channels * taken / copy), SPLIT)
+    before = cycles(work, first, latency, ends=rest == 0)
+    middle = np.maximum(np.floor(channels * before / copy), SPLIT)
     middle = np.ceil(middle / work.block) * work.block
     between = np.maximum(np.ceil(rest / middle) - 1, 0.0)
     fills = middle / (np.ceil(middle / work.block) * work.block)
-    slices = _Slices(
-        count=np.where(rest > 0, 2 + between, 1.0),
-        first=first,
-        middle=np.where(between > 0, middle, 0.0),
-        last=rest - between * middle,
-        first_cycles=taken,
-    )
-    return slices, ~((between > 0) & is_long & (fills < _FULL))
-
-
-def _times(
-    work: Work[Floats], slices: _Slices, slack: Floats, staging: Staging
-) -> tuple[Floats, Floats, Floats]:
-    """Cycles of copies that are seen, of all slices, and of the last slice."""
-    parts = np.stack([slices.first, slices.middle, slices.last])
-    moved = np.floor(work.stored / work.channels * parts / staging.copy_rate)
+    is_full = ~((between > 0) & is_long & (fills < _FULL))
+    middle = np.where(between > 0, middle, 0.0)
+    parts = np.stack([first, middle, rest - between * middle])
+    moved = np.floor(work.stored / channels * parts / staging.copy_rate)
     moved += staging.far_latency_cycles
-    ends = np.array([[False], [True]])
-    later = np.maximum(parts[1:], 1.0)
-    first = slices.first_cycles
-    middle, last = cycles(work, later, staging.near_latency_cycles, begins=False, ends=ends)
-    between, is_more = np.maximum(slices.count - 2, 0.0), slices.count > 1
+    ends, later = np.array([[False], [True]]), np.maximum(parts[1:], 1.0)
+    each, end = cycles(work, later, latency, begins=False, ends=ends)
+    is_more = rest > 0
     seen = np.maximum(moved[0] - slack, 0.0)
-    seen += np.where(between > 0, np.maximum(moved[1] - first, 0.0), 0.0)
-    seen += np.maximum(between - 1, 0.0) * np.maximum(moved[1] - middle, 0.0)
-    before = np.where(between > 0, middle, first)
-    seen += np.where(is_more, np.maximum(moved[2] - before, 0.0), 0.0)
-    run = first + between * middle + np.where(is_more, last, 0.0)
-    return seen, run, np.where(is_more, last, first)
+    seen += np.where(between > 0, np.maximum(moved[1] - before, 0.0), 0.0)
+    seen += np.maximum(between - 1, 0.0) * np.maximum(moved[1] - each, 0.0)
+    hides = np.where(between > 0, each, before)
+    seen += np.where(is_more, np.maximum(moved[2] - hides, 0.0), 0.0)
+    return _Slices(
+        count=np.where(is_more, 2 + between, 1.0),
+        first=first,
+        middle=middle,
+        last=parts[2],
+        seen=seen,
+        run=before + between * each + np.where(is_more, end, 0.0),
+        end=np.where(is_more, end, before),
+        is_full=is_full,
+    )
 
 
 def _parts(work: Work[Floats], slices: _Slices) -> tuple[Floats, Floats]:
