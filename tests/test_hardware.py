@@ -84,37 +84,55 @@ def test_every_value_is_taken_as_written(tmp_path):
 def test_a_device_without_them_has_no_padding_no_order_and_no_staging(tmp_path):
     hardware = read(tmp_path, PROFILE)
     assert (hardware.alignment_bytes, hardware.channel_multiple) == (1, 1)
-    flags = (hardware.is_depth_first, hardware.writes_in_place, hardware.splits_silu)
-    assert flags == (False, False, False)
+    flags = (hardware.is_depth_first, hardware.writes_in_place, hardware.splits_operators)
+    assert (*flags, hardware.upscales_input, hardware.chain_length) == (*[False] * 4, 1)
     assert hardware.staging is None
 
 
+def staging_numbers():
+    """A number for each key of [staging], or four."""
+    return {
+        key.name: n + 1 if key.type in {int, float} else [0.5, 0.0, n, 1.0]
+        for n, key in enumerate(fields(Staging))
+    }
+
+
 def test_padding_order_and_staging_are_taken_as_written(tmp_path):
-    numbers = {key.name: n + 1 for n, key in enumerate(fields(Staging))}
+    numbers = staging_numbers()
     layout = PROFILE["number_format"] | {"alignment_bytes": 32, "channel_multiple": 8}
-    execution = {"is_depth_first": True, "writes_in_place": True, "splits_silu": True}
+    execution = dict.fromkeys(
+        ("is_depth_first", "writes_in_place", "splits_operators", "upscales_input"), True
+    )
+    execution["chain_length"] = 4
     more = {"number_format": layout, "execution": execution, "staging": numbers}
     hardware = read(tmp_path, PROFILE | more)
     assert (hardware.alignment_bytes, hardware.channel_multiple) == (32, 8)
-    flags = (hardware.is_depth_first, hardware.writes_in_place, hardware.splits_silu)
-    assert flags == (True, True, True)
-    assert hardware.staging == Staging(**numbers)
+    assert {key: getattr(hardware, key) for key in execution} == execution
+    assert hardware.staging == Staging(**{key: tuples(value) for key, value in numbers.items()})
 
 
 @pytest.mark.parametrize(
     ("section", "key", "value"),
     [
-        ("staging", "copy_rate", 0),
-        ("staging", "channel_group", 1.5),
+        ("staging", "copy_rate", -1),
+        ("staging", "burst_bytes", 1.5),
+        ("execution", "chain_length", 0),
         ("execution", "is_depth_first", 1),
         ("number_format", "channel_multiple", 0),
     ],
 )
 def test_what_may_be_left_out_is_refused_when_wrong(tmp_path, section, key, value):
-    numbers = {one.name: 1 for one in fields(Staging)}
+    numbers = staging_numbers()
     whole = {"staging": numbers, "number_format": PROFILE["number_format"], "execution": {}}
     with pytest.raises(DeviceError, match=f"{key} must be"):
         read(tmp_path, PROFILE | {section: whole[section] | {key: value}})
+
+
+@pytest.mark.parametrize("value", [[1.0], [1, 2, 3, -4], [1, 2, 3, "4"]])
+def test_bytes_as_stored_are_four_numbers(tmp_path, value):
+    numbers = staging_numbers() | {"depthwise_bytes": value}
+    with pytest.raises(DeviceError, match="depthwise_bytes in .staging. must hold 4 numbers"):
+        read(tmp_path, PROFILE | {"staging": numbers})
 
 
 def test_half_a_staging_is_refused(tmp_path):

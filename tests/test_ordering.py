@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas_ray.estimate.ordering import best_order, depth_first, reordered
+from nas_ray.estimate.ordering import best_order, depth_first, reordered, written_in_place
 from nas_ray.graph import Graph, Operator, Tensor, trace
 
 
@@ -76,3 +76,53 @@ def test_a_chain_keeps_its_order():
         torch.zeros(1, 8, 8, 8),
     )
     assert depth_first(graph) == best_order(graph, [1] * len(graph.tensors)) == (0, 1, 2)
+
+
+class Branches(nn.Module):
+    """Two convolutions that meet in a product, and with the image in a concatenation."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Conv2d(8, 16, 1), nn.Conv2d(8, 16, 3, padding=1)
+
+    def forward(self, x):
+        left, right = self.left(x), self.right(x)
+        return self.joined(x, left, right)
+
+
+class Product(Branches):
+    def joined(self, x, left, right):
+        return left * right
+
+
+class Stack(Branches):
+    def joined(self, x, left, right):
+        return torch.cat([x, left, right], 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "order", "placed"),
+    [(Product(), ["right", "left"], 0), (Stack(), ["left", "right"], 2)],
+    ids=["last_input_first", "what_is_concatenated_in_its_order"],
+)
+def test_branches_run_in_the_order_of_the_compiler(model, order, placed):
+    """As the schedule that ethos-u-vela 5.2.0 prints for these two, ethos-u55-256."""
+    graph = trace(model, torch.zeros(1, 8, 8, 8))
+    names = [graph.operators[step].name for step in depth_first(graph)]
+    assert [name for name in names if name in {"left", "right"}] == order
+    assert len(written_in_place(graph)) == placed
+
+
+def test_what_is_read_twice_or_only_moved_is_not_written_where_it_is_concatenated():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
+
+        def forward(self, x):
+            first = self.first(x)
+            return torch.cat([first, self.last(first), first[:, :4]], 1)
+
+    graph = trace(Twice(), torch.zeros(1, 8, 8, 8))
+    last = next(op for op in graph.operators if op.name == "last")
+    assert written_in_place(graph) == set(last.outputs)

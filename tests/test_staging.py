@@ -1,106 +1,101 @@
-"""Weights on their way, by hand arithmetic on three 1x1 convolutions of 8 x 8 pixels."""
+"""Weights on their way, by hand arithmetic; networks and their pieces."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 import nas_ray
 from nas_ray.estimate.building import traced
 from nas_ray.estimate.hardware import read_hardware
-from nas_ray.estimate.memory import activation_bytes, peak_memory_bytes, piece_of
+from nas_ray.estimate.memory import peak_memory_bytes, piece_of
 from nas_ray.estimate.peak import peaks
 from nas_ray.estimate.skeleton import pieces
-from nas_ray.estimate.staging import Work, copied, work
-from nas_ray.graph import subgraphs, trace
+from nas_ray.estimate.staging import Work, copied, cycles
+from nas_ray.graph import subgraphs
 from search_spaces import classification
 
 DEVICE = read_hardware(Path(nas_ray.__file__).parent / "devices" / "ethos-u85-2048" / "device.toml")
-PIXELS = 64
 
-
-def graph_of(*layers):
-    return trace(nn.Sequential(*layers), torch.zeros(1, 8, 8, 8))
-
-
-#: Times so long or short that hand arithmetic decides what is copied: 1 byte a weight, no more.
+#: Times that hand arithmetic can follow: a copy takes 100 cycles and one a byte.
 STAGING = replace(
     DEVICE.staging,
-    far_latency_cycles=1000.0,
-    near_latency_cycles=1.0,
-    far_channel_cycles=1000.0,
-    copy_rate=1e3,
-    stream_rate=1e3,
-    near_rate=1e6,
-    narrow_channels=1,
-    input_group=8,
-    channel_group=8,
-    weight_ratio=1.0,
-    channel_bytes=1e-9,
-    operator_bytes=1e-9,
+    far_latency_cycles=100.0,
+    near_latency_cycles=0.0,
+    copy_rate=1.0,
+    stream_rate=1.0,
+    near_rate=100.0,
 )
-BY_HAND = replace(
-    DEVICE,
-    alignment_bytes=1,
-    channel_multiple=1,
-    is_depth_first=False,
-    writes_in_place=False,
-    staging=STAGING,
+#: 1,600 bytes for 32 channels, read twice. 16 channels take 10,000 cycles of arithmetic, and what
+#: ends waits a quarter of that for its last outputs.
+WORK = Work(
+    stored=1600.0,
+    passes=2.0,
+    channels=32.0,
+    alone=25_000.0,
+    staged=25_000.0,
+    blocks=1.0,
+    block=32.0,
+    micro=16.0,
+    arithmetic=10_000.0,
+    output=0.0,
+    written=0.0,
+    read=0.0,
+    first_write=0.0,
 )
 
 
-def copies(graph, staging):
-    """Most, early and late bytes of each operator of a chain."""
-    hidden, found = np.array([-np.inf]), []
-    for operator in graph.operators:
-        numbers = work(graph, operator, staging)
-        copy = copied(Work(*np.array([numbers]).T), hidden, staging)
-        found.append((int(copy.most[0]), int(copy.early[0]), int(copy.late[0])))
-        hidden = copy.hides
-    return found
+def one(work):
+    return Work(*np.array([work]).T)
 
 
-def test_weights_are_copied_under_the_operator_before():
-    """The second convolution's 24 * 16 weights come while the first runs, which takes long.
-
-    The second then is short: of the third's 16 * 16 weights one group of 8 channels comes under
-    it, and the other into a second buffer.
-    """
-    graph = graph_of(nn.Conv2d(8, 24, 1), nn.Conv2d(24, 16, 1), nn.Conv2d(16, 16, 1))
-    assert copies(graph, STAGING) == [(0, 0, 0), (384, 384, 384), (256, 128, 128)]
-    peak = (24 + 16) * PIXELS + 384 + 128
-    assert peak > max((8 + 24) * PIXELS + 384, (16 + 16) * PIXELS + 256)
-    assert peak_memory_bytes(graph, BY_HAND) == peak
+@pytest.mark.parametrize(
+    ("changes", "hidden", "expected"),
+    [
+        ({}, 5000.0, (1600, 1600, 1600, 25_000)),
+        ({}, 400.0, (1600, 800, 800, 12_500)),
+        ({"stored": 0.0}, 5000.0, (0, 0, 0, 25_000)),
+        ({"alone": 500.0, "arithmetic": 200.0, "passes": 1.0}, 0.0, (0, 0, 0, 500)),
+        ({}, -np.inf, (1600, 0, 800, 12_500)),
+        ({"passes": 1.0}, -np.inf, (0, 0, 0, 25_000)),
+        (
+            {"channels": 64.0, "alone": 2250.0, "staged": 2250.0, "arithmetic": 500.0},
+            400.0,
+            (1200, 400, 400, 625),
+        ),
+    ],
+    ids=[
+        "hidden_whole:one_buffer_ahead",
+        "hidden_in_part:the_first_channels_ahead_and_the_others_in_a_second_buffer",
+        "no_weights",
+        "read_once_and_sooner_from_afar",
+        "first_pass:nothing_is_copied_before_it",
+        "first_pass:read_once_it_does_not_wait",
+        "three_slices_take_turns",
+    ],
+)
+def test_what_is_copied_by_hand(changes, hidden, expected):
+    """Most, early and late bytes, and the cycles that hide the next copy."""
+    copy = copied(one(WORK._replace(**changes)), np.array([hidden]), STAGING)
+    assert tuple(int(part[0]) for part in copy) == expected
 
 
 def test_weights_that_come_no_sooner_are_not_copied():
-    graph = graph_of(nn.Conv2d(8, 24, 1), nn.Conv2d(24, 16, 1))
-    slow = replace(STAGING, copy_rate=1e-3)
-    assert copies(graph, slow) == [(0, 0, 0), (0, 0, 0)]
-    slow_device = replace(BY_HAND, staging=slow)
-    assert peak_memory_bytes(graph, slow_device) == max(activation_bytes(graph, slow_device))
+    copy = copied(one(WORK), np.array([400.0]), replace(STAGING, copy_rate=1e-3))
+    assert copy.most[0] == 0
 
 
-def test_an_addition_runs_in_the_pass_of_the_operator_before():
-    """It hides nothing itself, so that the third convolution's weights come under the second."""
-
-    class Residual(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.inner, self.last = nn.Conv2d(24, 24, 1), nn.Conv2d(24, 16, 1)
-
-        def forward(self, x):
-            return self.last(x + self.inner(x))
-
-    graph = graph_of(nn.Conv2d(8, 24, 1), Residual())
-    assert [operator.kind for operator in graph.operators] == ["conv", "conv", "add", "conv"]
-    # 24 * 24 weights of the second are there, and of the third's 24 * 16 one group of 8 channels.
-    assert peak_memory_bytes(graph, BY_HAND) == (24 + 24 + 24) * PIXELS
-    inside = replace(BY_HAND, writes_in_place=True)
-    assert peak_memory_bytes(graph, inside) == (24 + 24) * PIXELS + 24 * 24 + 24 * 8
+def test_time_is_arithmetic_output_or_what_is_waited_for():
+    """One step of 10,000 cycles; with outputs of 1,000 cycles a channel these are the longer."""
+    half = np.array([16.0])
+    assert cycles(one(WORK), half, 0.0, ends=False)[0] == 10_000
+    assert cycles(one(WORK), half, 0.0)[0] == 12_500
+    slow = one(WORK._replace(output=1000.0))
+    assert cycles(slow, half, 0.0)[0] == 16 * 1000 + 10_000
+    waiting = one(WORK._replace(read=70.0, first_write=30.0))
+    assert cycles(waiting, half, 0.0)[0] == 12_500 + 70 + 30
+    assert cycles(waiting, half, 0.0, begins=False, ends=False)[0] == 10_000
 
 
 @pytest.mark.parametrize(

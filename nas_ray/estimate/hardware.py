@@ -28,9 +28,11 @@ class Hardware:
     `parallelism_factor` how many channels run in parallel. `additivity` is the upper end of
     log(network / sum of its subgraphs) on 95 % of networks: what a sum cannot know. Activations
     begin at multiples of `alignment_bytes`; those inside the network have their channels padded
-    to `channel_multiple`. `is_depth_first` and `writes_in_place` say in which order operators run
-    and whether some write over their inputs (see `ordering.py`); if not, as the graph has it.
-    With `splits_silu` x * sigmoid(x) is two operators, and both factors are alive.
+    to `channel_multiple`. `is_depth_first` says in which order operators run (`ordering`); if
+    not, as the graph has it. With `writes_in_place` results are written over inputs or into what
+    they are concatenated to (`merging`), with `splits_operators` some take several passes
+    (`decomposing`). `chain_length` passes number by number run as one. What `upscales_input` has
+    no unit to resize, but enlarges an input as a transposed convolution reads it.
     `staging` says which weights are copied beside the activations; None: none are. `array` is how
     outputs are made block by block; None: nobody knows. `host` says what the compiler leaves to
     the host processor.
@@ -52,7 +54,9 @@ class Hardware:
     channel_multiple: int = 1
     is_depth_first: bool = False
     writes_in_place: bool = False
-    splits_silu: bool = False
+    splits_operators: bool = False
+    upscales_input: bool = False
+    chain_length: int = 1
     staging: Staging | None = None
     array: Array | None = None
     host: tuple[HostRule, ...] = ()
@@ -87,7 +91,9 @@ def read_hardware(path: Path) -> Hardware:
         channel_multiple=_multiple(path, number_format, "channel_multiple"),
         is_depth_first=_flag(path, document, "is_depth_first"),
         writes_in_place=_flag(path, document, "writes_in_place"),
-        splits_silu=_flag(path, document, "splits_silu"),
+        splits_operators=_flag(path, document, "splits_operators"),
+        upscales_input=_flag(path, document, "upscales_input"),
+        chain_length=_chain_length(path, document),
         staging=_staging(path, document),
         array=_array(path, document),
         host=read_host_rules(path, document),
@@ -103,12 +109,32 @@ def _flag(path: Path, document: Mapping[str, Any], key: str) -> bool:
     return bool(_value(path, execution, key, bool)) if key in execution else False
 
 
+def _chain_length(path: Path, document: Mapping[str, Any]) -> int:
+    execution = _value(path, document, "execution", dict) if "execution" in document else {}
+    return _multiple(path, execution, "chain_length")
+
+
 def _staging(path: Path, document: Mapping[str, Any]) -> Staging | None:
     if "staging" not in document:
         return None
     section = _value(path, document, "staging", dict)
-    types = {field.name: int if field.type is int else float for field in fields(Staging)}
-    return Staging(**{key: _positive(path, section, key, kind) for key, kind in types.items()})
+    values: dict[str, Any] = {}
+    for field in fields(Staging):
+        if field.type in {int, float}:
+            values[field.name] = _at_least_0(path, section, field.name, field.type)
+        else:
+            values[field.name] = _four(path, section, field.name)
+    return Staging(**values)
+
+
+def _four(path: Path, section: Mapping[str, Any], key: str) -> tuple[float, ...]:
+    """Bytes of a weight, a zero, a channel and an operator."""
+    value = _value(path, section, key, list)
+    if len(value) != 4 or not all(type(one) in {int, float} and one >= 0 for one in value):
+        raise DeviceError(
+            f"{path}: {key} in [staging] must hold 4 numbers >= 0, but got {value!r}."
+        )
+    return tuple(map(float, value))
 
 
 def _array(path: Path, document: Mapping[str, Any]) -> Array | None:

@@ -1,12 +1,12 @@
 """Memory of a network: activations alive at once, weights on their way, and constants."""
 
-from itertools import accumulate
 from math import prod
 
 import numpy as np
 
 from nas_ray.estimate.hardware import Hardware
-from nas_ray.estimate.ordering import best_order, depth_first, reordered, written_in_place
+from nas_ray.estimate.merging import run
+from nas_ray.estimate.ordering import best_order, depth_first, reordered
 from nas_ray.estimate.peak import Piece, peaks, piece
 from nas_ray.graph import Graph
 
@@ -30,26 +30,9 @@ def peak_memory_bytes(graph: Graph, hardware: Hardware) -> int:
 
 def piece_of(graph: Graph, hardware: Hardware) -> Piece:
     """What a part of a network brings to the peak of the network."""
-    graph = _as_run(graph, hardware)
-    return piece(graph, activation_bytes(graph, hardware), hardware.staging)
-
-
-def activation_bytes(graph: Graph, hardware: Hardware) -> list[int]:
-    """Bytes of activations before the first operator of `graph`, at each, and after the last."""
-    sizes = _storage_bytes(graph, hardware)
-    change = [0] * (len(graph.operators) + 3)
-    for storage, (first, last) in graph.lifetimes.items():
-        change[first + 1] += sizes[storage]
-        change[last + 2] -= sizes[storage]
-    alive = list(accumulate(change[:-1]))
-    for n, operator in enumerate(graph.operators if hardware.splits_silu else ()):
-        if operator.activation == "silu":
-            # What the operator alone read is gone when the second factor is made beside its output.
-            read = {graph.tensors[i].storage for i in operator.inputs}
-            gone = sum(sizes[one] for one in read if graph.lifetimes[one][1] == n)
-            factor = sizes[graph.tensors[operator.outputs[0]].storage]
-            alive[n + 1] = max(alive[n + 1], alive[n + 1] - gone + factor)
-    return alive
+    if hardware.is_depth_first:
+        graph = reordered(graph, depth_first(graph))
+    return piece(graph, run(graph, hardware), hardware)
 
 
 def least_memory(graph: Graph, hardware: Hardware) -> Graph:
@@ -58,12 +41,6 @@ def least_memory(graph: Graph, hardware: Hardware) -> Graph:
     Advice, not what a device does. Exact for up to 16 operators between two cuts.
     """
     return reordered(graph, best_order(graph, _storage_bytes(graph, hardware)))
-
-
-def _as_run(graph: Graph, hardware: Hardware) -> Graph:
-    if hardware.is_depth_first:
-        graph = reordered(graph, depth_first(graph))
-    return written_in_place(graph) if hardware.writes_in_place else graph
 
 
 def _storage_bytes(graph: Graph, hardware: Hardware) -> list[int]:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from nas_ray.graph import Graph
+from nas_ray.graph import Graph, Operator
 
-#: Operators that may write over an input, and the first of their free inputs that they take.
-_IN_PLACE = {"concat": 0, "add": -1}
+#: Operators whose inputs may be written into their result.
+_IN_PLACE = frozenset({"concat", "pad"})
+#: Operators that rearrange, whose results are tensors of their own.
+_MOVES_DATA = frozenset({"reshape", "slice", "transpose", "concat", "pad", "gather", "unknown"})
 
 #: Operators between two cuts, up to which all their orders are compared.
 _LIMIT = 16
@@ -20,11 +22,13 @@ def reordered(graph: Graph, order: Sequence[int]) -> Graph:
 
 
 def depth_first(graph: Graph) -> tuple[int, ...]:
-    """Backwards from the outputs, each operator directly after what it reads, inputs in order.
+    """Backwards from the outputs, each operator directly after what it reads, last input first.
 
-    An operator that no output needs runs at the end.
+    What is concatenated comes in order, and after what is written into its place what is copied
+    there. An operator that no output needs runs at the end.
     """
     writer = {i: step for step, operator in enumerate(graph.operators) for i in operator.outputs}
+    placed = written_in_place(graph)
     order: dict[int, None] = {}
     ends = [writer[i] for i in graph.outputs if i in writer]
     todo = [(step, False) for step in reversed([*ends, *range(len(graph.operators))])]
@@ -35,29 +39,34 @@ def depth_first(graph: Graph) -> tuple[int, ...]:
         if is_ready:
             order[step] = None
             continue
-        before = [writer[i] for i in graph.operators[step].inputs if i in writer]
-        todo += [(step, True), *((one, False) for one in reversed(before) if one not in order)]
+        inputs = graph.operators[step].inputs
+        copied = [i for i in inputs if i not in placed]
+        whole = [i for i in reversed(inputs) if i in placed]
+        before = [writer[i] for i in (*copied, *whole) if i in writer]
+        todo += [(step, True), *((one, False) for one in before if one not in order)]
     return tuple(order)
 
 
-def written_in_place(graph: Graph) -> Graph:
-    """`graph` with additions and concatenations that take no memory beside their result.
+def written_in_place(graph: Graph) -> frozenset[int]:
+    """Tensors that are written where they are concatenated or padded.
 
-    What is concatenated is written where it belongs, and a sum takes the place of its last input.
-    Holds for a tensor that an operator makes and nothing else reads.
+    Each is made by one operator that computes, and nothing else reads it.
     """
-    read = Counter(i for operator in graph.operators for i in operator.inputs)
-    shown = Counter(tensor.storage for tensor in graph.tensors)
-    made = {i for operator in graph.operators for i in operator.outputs} - set(graph.outputs)
-    storages = [tensor.storage for tensor in graph.tensors]
-    for operator in reversed(graph.operators):
-        if operator.kind not in _IN_PLACE:
-            continue
-        free = [i for i in operator.inputs if i in made and read[i] == 1 and shown[i] == 1]
-        for i in free[_IN_PLACE[operator.kind] :]:
-            storages[i] = storages[operator.outputs[0]]
-    tensors = zip(graph.tensors, storages, strict=True)
-    return replace(graph, tensors=tuple(replace(one, storage=storage) for one, storage in tensors))
+    read = Counter([*graph.outputs, *(i for operator in graph.operators for i in operator.inputs)])
+    made = {i for op in graph.operators if _writes_anywhere(op) for i in op.outputs}
+    return frozenset(
+        i
+        for operator in graph.operators
+        if operator.kind in _IN_PLACE
+        for i in operator.inputs
+        if i in made and read[i] == 1
+    )
+
+
+def _writes_anywhere(operator: Operator) -> bool:
+    """Whether its result need not be a tensor of its own; each group writes its part of that."""
+    is_in_groups = operator.kind == "conv" and operator.groups > 1 and not operator.activation
+    return operator.kind not in _MOVES_DATA and not is_in_groups
 
 
 def best_order(graph: Graph, storage_bytes: Sequence[int]) -> tuple[int, ...]:

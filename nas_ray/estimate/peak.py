@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_ray.estimate.staging import Floats, Staging, Work, copied, work
+from nas_ray.estimate.hardware import Hardware
+from nas_ray.estimate.merging import Run
+from nas_ray.estimate.pass_work import works
+from nas_ray.estimate.staging import Floats, Staging, Work, copied
 from nas_ray.graph import Graph
-
-#: An operator that runs in the pass of the one before it: no weights arrive in between.
-_CHAINED = frozenset({"add"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,17 +32,15 @@ class Piece:
     works: tuple[Work[float], ...]
 
 
-def piece(graph: Graph, live_bytes: Sequence[int], staging: Staging | None) -> Piece:
-    """`graph` as a piece; `live_bytes` are activations before, at each operator and after."""
-    runs = [
-        n
-        for n, operator in enumerate(graph.operators)
-        if staging and (operator.kind not in _CHAINED or not (n or graph.has_before))
-    ]
+def piece(graph: Graph, run: Run, hardware: Hardware) -> Piece:
+    """`graph` as a piece, of which `run` is what runs."""
+    staging, array = hardware.staging, hardware.array
+    if staging is None or array is None:
+        return Piece(peak_bytes=max(run.live_bytes), live_bytes=(), works=())
     return Piece(
-        peak_bytes=max(live_bytes),
-        live_bytes=tuple(live_bytes[n + 1] for n in runs),
-        works=tuple(work(graph, graph.operators[n], staging) for n in runs if staging),
+        peak_bytes=max(run.live_bytes),
+        live_bytes=run.live_bytes[1:-1],
+        works=works(graph, run.passes, run.buffers, staging, array),
     )
 
 

@@ -1,0 +1,96 @@
+"""What a pass that is made block by block is to the blocks: shape, kernel and what it reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+
+from nas_ray.estimate.array import Block
+from nas_ray.estimate.passes import Buffer, Pass
+from nas_ray.graph import Graph, Operator
+
+#: Dilation up to which a kernel is read with gaps; beyond, it is stored with zeros in them.
+_DILATION = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """A pass made block by block: height, width and channels of its output.
+
+    `kernel` is how it is stored and `patch` the side of it on the input, of which it reads
+    `channels_in` for an output.
+    """
+
+    one: Pass
+    shape: Block
+    channels_in: int
+    kernel: tuple[int, int]
+    patch: float
+    stride: float
+    reads: Buffer
+    writes: Buffer
+    weights: int
+
+    @property
+    def is_by_channel(self) -> bool:
+        """Whether an output channel is made from one of the input."""
+        return self.channels_in == 1 and (self.weights == 0 or self.one.kind == "depthwise_conv")
+
+
+def making_of(graph: Graph, one: Pass, buffers: Sequence[Buffer]) -> Making:
+    """What `one` of the passes of `graph` makes."""
+    height, width, channels = image(one.shape)
+    kernel, patch, channels_in, weights = one.kernel, prod(one.kernel) ** 0.5, 1, 0
+    stride = prod(one.stride) ** 0.5
+    if one.operator >= 0:
+        operator = graph.operators[one.operator]
+        before = graph.shape(operator.inputs[0])
+        kernel, patch = _kernels(operator)
+        channels_in, weights = before[1 if len(before) > 2 else -1], operator.weight_elements
+        if operator.kind == "linear":
+            height, width = _folded(prod(one.shape[:-1]))
+            channels, channels_in = one.shape[-1], before[-1]
+        elif operator.kind == "transposed_conv":
+            stride = 1.0
+            if one.share < 1:
+                (down, across), (rows, columns) = operator.stride, kernel
+                kernel = (ceil(rows / down), ceil(columns / across))
+                height, width = ceil(height / down), ceil(width / across)
+        else:
+            channels_in //= operator.groups
+            channels = round(channels * one.share)
+    return Making(
+        one=one,
+        shape=(height, width, channels),
+        channels_in=channels_in,
+        kernel=kernel,
+        patch=patch,
+        stride=stride,
+        reads=buffers[one.reads[0]],
+        writes=buffers[one.writes],
+        weights=round(weights * one.share),
+    )
+
+
+def image(shape: tuple[int, ...]) -> Block:
+    """Height, width and channels of a tensor; a signal has the height 1."""
+    height, width = (1, 1, *shape[2:])[-2:]
+    return height, width, shape[1] if len(shape) > 1 else 1
+
+
+def _kernels(operator: Operator) -> tuple[tuple[int, int], float]:
+    """The kernel as it is stored, and the side of it on the input."""
+    sides = zip(operator.kernel, operator.dilation, strict=True)
+    lies = [(k - 1) * d + 1 for k, d in sides]
+    if max(operator.dilation) <= _DILATION:
+        return operator.kernel, prod(lies) ** 0.5
+    gaps = [_DILATION if d % _DILATION == 0 else 1 for d in operator.dilation]
+    rows, columns = ((side - 1) // gap + 1 for side, gap in zip(lies, gaps, strict=True))
+    return (rows, columns), prod(lies) ** 0.5
+
+
+def _folded(rows: int) -> tuple[int, int]:
+    """Height and width into which the rows of a matrix are folded."""
+    width = max(rows // 16, ceil(rows**0.5))
+    while rows % width:
+        width += 1
+    return rows // width, width
