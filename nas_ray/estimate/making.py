@@ -16,16 +16,16 @@ _DILATION = 2
 class Making:
     """A pass made block by block: height, width and channels of its output.
 
-    `kernel` is how it is stored and `patch` the side of it on the input, of which it reads
-    `channels_in` for an output.
+    `kernel` is how it is stored and `patch` its sides on the input, of which it reads `channels_in`
+    for an output.
     """
 
     one: Pass
     shape: Block
     channels_in: int
     kernel: tuple[int, int]
-    patch: float
-    stride: float
+    patch: tuple[int, int]
+    stride: tuple[int, int]
     reads: Buffer
     writes: Buffer
     weights: int
@@ -39,8 +39,8 @@ class Making:
 def making_of(graph: Graph, one: Pass, buffers: Sequence[Buffer]) -> Making:
     """What `one` of the passes of `graph` makes."""
     height, width, channels = image(one.shape)
-    kernel, patch, channels_in, weights = one.kernel, prod(one.kernel) ** 0.5, 1, 0
-    stride = prod(one.stride) ** 0.5
+    kernel, patch, channels_in, weights = one.kernel, one.kernel, 1, 0
+    stride = one.stride
     if one.operator >= 0:
         operator = graph.operators[one.operator]
         before = graph.shape(operator.inputs[0])
@@ -50,7 +50,7 @@ def making_of(graph: Graph, one: Pass, buffers: Sequence[Buffer]) -> Making:
             height, width = _folded(prod(one.shape[:-1]))
             channels, channels_in = one.shape[-1], before[-1]
         elif operator.kind == "transposed_conv":
-            stride = 1.0
+            stride = (1, 1)
             if one.share < 1:
                 (down, across), (rows, columns) = operator.stride, kernel
                 kernel = (ceil(rows / down), ceil(columns / across))
@@ -77,15 +77,13 @@ def image(shape: tuple[int, ...]) -> Block:
     return height, width, shape[1] if len(shape) > 1 else 1
 
 
-def _kernels(operator: Operator) -> tuple[tuple[int, int], float]:
-    """The kernel as it is stored, and the side of it on the input."""
-    sides = zip(operator.kernel, operator.dilation, strict=True)
-    lies = [(k - 1) * d + 1 for k, d in sides]
+def _kernels(operator: Operator) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The kernel as it is stored, and its sides on the input."""
+    high, wide = ((k - 1) * d + 1 for k, d in zip(operator.kernel, operator.dilation, strict=True))
     if max(operator.dilation) <= _DILATION:
-        return operator.kernel, prod(lies) ** 0.5
+        return operator.kernel, (high, wide)
     gaps = [_DILATION if d % _DILATION == 0 else 1 for d in operator.dilation]
-    rows, columns = ((side - 1) // gap + 1 for side, gap in zip(lies, gaps, strict=True))
-    return (rows, columns), prod(lies) ** 0.5
+    return ((high - 1) // gaps[0] + 1, (wide - 1) // gaps[1] + 1), (high, wide)
 
 
 def _folded(rows: int) -> tuple[int, int]:

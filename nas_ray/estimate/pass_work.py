@@ -79,13 +79,20 @@ def _made(makings: Sequence[Making], staging: Staging, array: Array) -> list[Wor
     micro[by_channel] = array.depthwise_micro_block
     shallow, deep = array.input_channels
     depth = np.where(kernel_first, float(shallow), float(deep))
+    limit = array.kernel_limit or np.inf
+    sides = np.array([one.patch for one in makings], dtype=float)
+    patch, stride = np.minimum(sides, limit), np.array([one.stride for one in makings], dtype=float)
     layers = Layers(
         height=shape[:, 0],
         width=shape[:, 1],
         channels=shape[:, 2],
         channels_in=np.where(by_channel, shape[:, 2], channels_in),
-        kernel=np.array([one.patch for one in makings]),
-        stride=np.array([one.stride for one in makings]),
+        kernel_height=patch[:, 0],
+        kernel_width=patch[:, 1],
+        elements=window,
+        parts=np.ceil(sides / limit).prod(axis=1),
+        stride_height=stride[:, 0],
+        stride_width=stride[:, 1],
         micro=micro,
         depth=depth,
         patch=_patches(micro, kernel_first, array),
@@ -212,10 +219,11 @@ def _burst(buffer: Buffer, width: float, depth: float, staging: Staging) -> floa
 
 def _read(making: Making, block: Floats, micro: Floats, inside: float, staging: Staging) -> float:
     """Cycles until the input of the first block is there."""
-    patch = min(making.patch, _SIDE)
     sides = [
-        ceil(((side - 1) * making.stride + patch) / step) * step
-        for side, step in zip(block[:2], micro[:2], strict=True)
+        ceil(((side - 1) * stride + min(patch, _SIDE)) / step) * step
+        for side, stride, patch, step in zip(
+            block[:2], making.stride, making.patch, micro[:2], strict=True
+        )
     ]
     shape = making.shape if making.one.kind == "linear" else image(making.reads.shape)
     height, width = (min(side, size) for side, size in zip(sides, shape[:2], strict=True))
