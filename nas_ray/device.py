@@ -28,7 +28,7 @@ from nas_ray.estimate.hardware import Hardware, read_hardware
 from nas_ray.estimate.host_rules import host_operators
 from nas_ray.estimate.learning import NotLearnedError
 from nas_ray.estimate.lookup import look_up
-from nas_ray.estimate.memory import peak_memory_bytes, weight_bytes
+from nas_ray.estimate.memory import peak_memory_bytes, peaks_alone, weight_bytes
 from nas_ray.estimate.samples import Measured
 from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
 from nas_ray.measure.measured_with import require_same_device
@@ -87,14 +87,17 @@ class Device:
     def estimate_graph(self, graph: Graph) -> Cost:
         """Cost of a traced network."""
         parts = [(signature(part), part) for part in subgraphs(graph)]
-        latencies = self._estimator.latencies(dict(parts))
+        different = dict(parts)
+        latencies = self._estimator.latencies(different)
         found = self._estimator.network([key for key, _ in parts], latencies)
-        rows = tuple(self._row(key, part, latencies[key]) for key, part in parts)
+        alone = peaks_alone([graph, *different.values()], self.hardware)
+        peak_bytes = dict(zip(different, alone[1:], strict=True))
+        rows = tuple(self._row(key, part, latencies[key], peak_bytes[key]) for key, part in parts)
         host = host_operators(graph, self.hardware.host) if found.host_operators else ()
         return Cost(
             latency_ms=found.latency_ms,
             latency_ms_upper=found.latency_ms_upper,
-            peak_memory_bytes=peak_memory_bytes(graph, self.hardware),
+            peak_memory_bytes=alone[0],
             weight_bytes=weight_bytes(graph, self.hardware),
             macs=graph.macs,
             outside_share=found.outside_share,
@@ -142,7 +145,9 @@ class Device:
             *(graph.macs, found.outside_share, found.host_operators),
         )
 
-    def _row(self, key: str, part: Graph, latency: SubgraphLatency) -> SubgraphCost:
+    def _row(
+        self, key: str, part: Graph, latency: SubgraphLatency, peak_bytes: int
+    ) -> SubgraphCost:
         host = host_operators(part, self.hardware.host) if latency.host_operators else ()
         return SubgraphCost(
             name=part.name,
@@ -151,7 +156,7 @@ class Device:
             shape_in=part.shape(part.inputs[0]),
             shape_out=part.shape(part.outputs[0]),
             latency_ms=latency.latency_ms,
-            peak_memory_bytes=peak_memory_bytes(part, self.hardware),
+            peak_memory_bytes=peak_bytes,
             weight_bytes=weight_bytes(part, self.hardware),
             macs=part.macs,
             outside=latency.outside,

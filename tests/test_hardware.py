@@ -131,7 +131,7 @@ def test_what_may_be_left_out_is_refused_when_wrong(tmp_path, section, key, valu
 @pytest.mark.parametrize("value", [[1.0], [1, 2, 3, -4], [1, 2, 3, "4"]])
 def test_bytes_as_stored_are_four_numbers(tmp_path, value):
     numbers = staging_numbers() | {"depthwise_bytes": value}
-    with pytest.raises(DeviceError, match="depthwise_bytes in .staging. must hold 4 numbers"):
+    with pytest.raises(DeviceError, match=r"depthwise_bytes in .staging. must hold 4 numbers"):
         read(tmp_path, PROFILE | {"staging": numbers})
 
 

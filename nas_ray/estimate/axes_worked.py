@@ -38,7 +38,8 @@ def joint_steps(graph: Graph) -> Iterator[tuple[int, int]]:
 
     0 where its result goes into no concatenation of channels, and where its input is no slice.
     """
-    joined, cut = {}, {}
+    joined: dict[int, int] = {}
+    cut: dict[int, int] = {}
     for operator in graph.operators:
         if operator.kind in {"concat", "slice"} and operator.axes in {(), (1,)}:
             parts = operator.inputs if operator.kind == "concat" else operator.outputs

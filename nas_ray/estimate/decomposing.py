@@ -174,10 +174,10 @@ def _pool(program: Program, operator: Operator, position: int) -> None:
 
 def _mean(program: Program, operator: Operator, position: int) -> None:
     """A pooling over all of the image."""
-    image = (1, *program.shapes(operator)[0][2:])[-2:]
+    height, width = (1, *program.shapes(operator)[0][2:])[-2:]
     _one_pass(program, operator, position)
     last = next(n for n in reversed(range(len(program.passes))) if program.passes[n].kind == "mean")
-    program.passes[last] = replace(program.passes[last], kernel=image)
+    program.passes[last] = replace(program.passes[last], kernel=(height, width))
 
 
 def _softmax(program: Program, operator: Operator, position: int) -> None:

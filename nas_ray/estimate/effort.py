@@ -81,7 +81,7 @@ def effort(
     count = (shape / made).prod(axis=1)
     has_weights = heavy & (table["weights"] > 0)
     brick = float(array.brick_channels) if array else 1.0
-    channels = _padded_channels(shape, making)
+    channels = _padded_channels(shape, making) if array else shape[:, 2]
     constants = np.where(has_weights, passes * channels, 0.0)
     padded = np.where(has_weights, _padded_weights(ops, by_channel, array), 0.0)
     again = np.where(by_channel, 1.0, slices)

@@ -1,5 +1,6 @@
 """Memory of a network: activations alive at once, weights on their way, and constants."""
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -9,9 +10,6 @@ from nas_ray.estimate.merging import run
 from nas_ray.estimate.ordering import best_order, depth_first, reordered
 from nas_ray.estimate.peak import Piece, peaks, piece
 from nas_ray.graph import Graph
-
-#: One network that is one piece.
-_WHOLE = np.zeros((1, 1), dtype=np.int32)
 
 
 def peak_memory_bytes(graph: Graph, hardware: Hardware) -> int:
@@ -25,7 +23,14 @@ def peak_memory_bytes(graph: Graph, hardware: Hardware) -> int:
     Without [staging], the peak of a network is the largest of its pieces' peaks. With it, it is
     not: what a piece copies ahead stands beside the end of the piece before (`peak`).
     """
-    return int(peaks([piece_of(graph, hardware)], _WHOLE, hardware.staging)[0])
+    return peaks_alone([graph], hardware)[0]
+
+
+def peaks_alone(graphs: Sequence[Graph], hardware: Hardware) -> list[int]:
+    """`peak_memory_bytes` of each of `graphs`, all at once."""
+    pieces = [piece_of(graph, hardware) for graph in graphs]
+    ids = np.arange(len(pieces), dtype=np.int32)[:, None]
+    return [int(peak) for peak in peaks(pieces, ids, hardware.staging)]
 
 
 def piece_of(graph: Graph, hardware: Hardware) -> Piece:

@@ -90,7 +90,7 @@ def _made(makings: Sequence[Making], staging: Staging, array: Array) -> list[Wor
         kernel_height=patch[:, 0],
         kernel_width=patch[:, 1],
         elements=window,
-        parts=np.ceil(sides / limit).prod(axis=1),
+        parts=np.maximum(1, np.ceil(sides / limit)).prod(axis=1),
         stride_height=stride[:, 0],
         stride_width=stride[:, 1],
         micro=micro,
@@ -101,8 +101,19 @@ def _made(makings: Sequence[Making], staging: Staging, array: Array) -> list[Wor
     weights = np.array([one.weights for one in makings], dtype=float)
     stored = stored_bytes(layers, channels_in, window, weights, kernel_first, staging, array)
     found = _blocks(layers, array)
-    rows = zip(makings, found, micro, depth, kernel_first, stored, strict=True)
-    made = Work(*np.array([_timed(*row, staging, array) for row in rows]).T)
+    rows = [
+        _timed(making, block, one_micro, one_depth, is_first, one_stored, staging, array)
+        for making, block, one_micro, one_depth, is_first, one_stored in zip(
+            makings,
+            found,
+            micro,
+            depth.tolist(),
+            kernel_first.tolist(),
+            stored.tolist(),
+            strict=True,
+        )
+    ]
+    made = Work(*np.array(rows).T)
     far = np.where(stored > 0, staging.far_latency_cycles, 0.0)
     alone = cycles(made, made.channels, far)
     staged = cycles(made, made.channels, staging.near_latency_cycles)

@@ -87,7 +87,7 @@ def operations(table: OperatorTable, array: ArithmeticArray | None) -> Operation
         kernel_width=kernel[1],
         reach_height=np.minimum(reach[0], limit),
         reach_width=np.minimum(reach[1], limit),
-        parts=np.ceil(reach[0] / limit) * np.ceil(reach[1] / limit),
+        parts=np.maximum(1, np.ceil(reach[0] / limit)) * np.maximum(1, np.ceil(reach[1] / limit)),
         stride_height=np.where(unrolled, 1.0, table["stride_height"]),
         stride_width=np.where(unrolled, 1.0, table["stride_width"]),
         weights=table["weights"] / groups / taps / steps.prod(axis=1),

@@ -139,7 +139,7 @@ class _Slices(NamedTuple):
     of the last. Slices between that do not fill their block make `is_full` false.
     """
 
-    count: Floats
+    number: Floats
     first: Floats
     middle: Floats
     last: Floats
@@ -180,14 +180,14 @@ def copied(work: Work[Floats], hidden: Floats, staging: Staging) -> Copy:
         for whole, part in zip(slices, found, strict=True):
             whole[cut] = part
     is_better = _is_better(work, slices, far, is_long & is_begun, staging)
-    read = (work.stored / slices.count / staging.near_rate + near_latency) * work.passes
-    is_soon = copy + read * slices.count <= np.maximum(work.alone, far)
+    read = (work.stored / slices.number / staging.near_rate + near_latency) * work.passes
+    is_soon = copy + read * slices.number <= np.maximum(work.alone, far)
     is_copied = is_tried & slices.is_full & is_better & (is_again | is_soon)
     even, odd = (np.where(is_copied, one, 0.0) for one in _parts(work, slices))
     return Copy(
         most=even + odd,
         early=np.where(is_first, 0.0, even),
-        late=np.where(slices.count % 2 > 0, even, odd),
+        late=np.where(slices.number % 2 > 0, even, odd),
         hides=np.where(is_copied, slices.end, work.alone),
     )
 
@@ -201,14 +201,14 @@ def _is_better(
 ) -> NDArray[np.bool_]:
     """Whether slices with their copies take no longer than reading from afar."""
     latency = staging.near_latency_cycles
-    read = (work.stored / slices.count / staging.near_rate + latency) * work.passes
-    taken = np.maximum(slices.run + slices.seen, read * slices.count)
-    is_only_run = is_long_begun & (slices.count > 1) & (slices.run + slices.seen == taken)
+    read = (work.stored / slices.number / staging.near_rate + latency) * work.passes
+    taken = np.maximum(slices.run + slices.seen, read * slices.number)
+    is_only_run = is_long_begun & (slices.number > 1) & (slices.run + slices.seen == taken)
     # Where arithmetic takes longest, what is seen of short copies is noise of the estimate.
-    is_noise = (work.alone > far) & (slices.seen / slices.count < _LEAST_CYCLES)
+    is_noise = (work.alone > far) & (slices.seen / slices.number < _LEAST_CYCLES)
     is_only_run &= ~is_noise | (slices.seen == 0)
     taken = taken - np.where(is_noise, slices.seen, 0.0)
-    taken -= np.where(is_only_run, slices.count * _LEAST_CYCLES / 2, 0.0)
+    taken -= np.where(is_only_run, slices.number * _LEAST_CYCLES / 2, 0.0)
     return np.asarray(np.maximum(work.alone, far) >= taken)
 
 
@@ -226,7 +226,7 @@ def _share_ahead(channels: Floats, share: Floats, is_long: NDArray[np.bool_]) ->
 def _whole(work: Work[Floats], seen: Floats) -> _Slices:
     """All channels in one slice."""
     return _Slices(
-        count=np.ones_like(work.channels),
+        number=np.ones_like(work.channels),
         first=work.channels.copy(),
         middle=np.zeros_like(work.channels),
         last=np.zeros_like(work.channels),
@@ -270,7 +270,7 @@ def _sliced(
     hides = np.where(between > 0, each, before)
     seen += np.where(is_more, np.maximum(moved[2] - hides, 0.0), 0.0)
     return _Slices(
-        count=np.where(is_more, 2 + between, 1.0),
+        number=np.where(is_more, 2 + between, 1.0),
         first=first,
         middle=middle,
         last=parts[2],
@@ -283,8 +283,8 @@ def _sliced(
 
 def _parts(work: Work[Floats], slices: _Slices) -> tuple[Floats, Floats]:
     """Bytes of the two buffers: of the first and every second slice, and of the others."""
-    even = np.maximum(slices.first, np.where(slices.count > 3, slices.middle, 0.0))
-    even = np.maximum(even, np.where(slices.count == 3, slices.last, 0.0))
-    odd = np.where(slices.count > 2, slices.middle, slices.last)
+    even = np.maximum(slices.first, np.where(slices.number > 3, slices.middle, 0.0))
+    even = np.maximum(even, np.where(slices.number == 3, slices.last, 0.0))
+    odd = np.where(slices.number > 2, slices.middle, slices.last)
     stored = work.stored / work.channels / _STEP_BYTES
     return np.ceil(even * stored) * _STEP_BYTES, np.ceil(odd * stored) * _STEP_BYTES

@@ -203,6 +203,10 @@ class Graph:
         inside = Counter(used)
         outputs = [i for i in produced if self.readers[i] > inside[i]]
         local = {index: n for n, index in enumerate([*inputs, *produced])}
+        has_before = self.has_before or operators[0] is not self.operators[0]
+        has_after = self.has_after or operators[-1] is not self.operators[-1]
+        begins = self.reads_input or not self.has_before
+        ends = self.writes_output or not self.has_after
         # What comes in lies in a memory of its own, even if it was a view where it comes from.
         storage = {i: i for i in inputs}
         for operator in operators:
@@ -220,7 +224,10 @@ class Graph:
             ),
             inputs=tuple(local[i] for i in inputs),
             outputs=tuple(local[i] for i in outputs),
-            **self._sides(operators, inputs, outputs),
+            has_before=has_before,
+            has_after=has_after,
+            reads_input=has_before and begins and not {*inputs}.isdisjoint(self.inputs),
+            writes_output=has_after and ends and not {*outputs}.isdisjoint(self.outputs),
             name=name,
         )
 
@@ -229,20 +236,3 @@ class Graph:
         return replace(
             self, has_before=False, has_after=False, reads_input=False, writes_output=False
         )
-
-    def _sides(
-        self, operators: Sequence[Operator], inputs: Sequence[int], outputs: Sequence[int]
-    ) -> dict[str, bool]:
-        """What is before and after consecutive `operators` of this graph, and meets them there."""
-        has_before = self.has_before or operators[0] is not self.operators[0]
-        has_after = self.has_after or operators[-1] is not self.operators[-1]
-        is_whole = (
-            not self.has_before or self.reads_input,
-            not self.has_after or self.writes_output,
-        )
-        return {
-            "has_before": has_before,
-            "has_after": has_after,
-            "reads_input": has_before and is_whole[0] and bool({*inputs} & {*self.inputs}),
-            "writes_output": has_after and is_whole[1] and bool({*outputs} & {*self.outputs}),
-        }

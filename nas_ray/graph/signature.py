@@ -62,7 +62,10 @@ def parse_signature(text: str) -> Graph:
         operators=tuple(operators),
         inputs=inputs,
         outputs=tuple(sorted({*ends, *also})),
-        **{name: side in sides for side, name in _SIDES.items()},
+        has_before="before" in sides,
+        has_after="after" in sides,
+        reads_input="input" in sides,
+        writes_output="output" in sides,
     )
 
 
