@@ -217,7 +217,7 @@ ESTIMATE_ONLY = {
     "factor": ("parallelism_factor = 16 ", "parallelism_factor = 8 "),
     "detected": ("linear_out = 64", "linear_out = 32"),
     "staging": ("copy_rate = 6.55", "copy_rate = 7"),
-    "execution": ("splits_silu = true", "splits_silu = false"),
+    "execution": ("splits_operators = true", "splits_operators = false"),
     "alignment": ("alignment_bytes = 16 ", "alignment_bytes = 32 "),
     "multiple": ("channel_multiple = 16 ", "channel_multiple = 8 "),
     "patience": ("weight_seed = 0", "weight_seed = 0\ntimeout_s = 9"),

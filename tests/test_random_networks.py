@@ -74,13 +74,14 @@ def test_names_do_not_matter(seed, costs):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_memory_holds_the_largest_operator(seed, costs, small_device):
+def test_memory_holds_what_the_largest_convolution_reads(seed, costs, small_device):
+    """Its result may never lie there, where the operator after runs in the same pass."""
     graph = traced(seed)
-    storages = [
-        {graph.tensors[i].storage for i in (*operator.inputs, *operator.outputs)}
+    largest = max(
+        graph.tensors[operator.inputs[0]].elements
         for operator in graph.operators
-    ]
-    largest = max(sum(graph.tensors[s].elements for s in found) for found in storages)
+        if operator.kind in {"conv", "depthwise_conv"}
+    )
     least_bytes = largest * small_device.hardware.activation_bytes
     assert costs[seed][0].peak_memory_bytes >= least_bytes
 
