@@ -28,7 +28,7 @@ from nas_ray.estimate.hardware import Hardware, read_hardware
 from nas_ray.estimate.host_rules import host_operators
 from nas_ray.estimate.learning import NotLearnedError
 from nas_ray.estimate.lookup import look_up
-from nas_ray.estimate.memory import peak_memory_bytes, peaks_alone, weight_bytes
+from nas_ray.estimate.memory import part_peaks_bytes, peak_memory_bytes, weight_bytes
 from nas_ray.estimate.samples import Measured
 from nas_ray.graph import Graph, parse_signature, signature, subgraphs, trace
 from nas_ray.measure.measured_with import require_same_device
@@ -87,17 +87,18 @@ class Device:
     def estimate_graph(self, graph: Graph) -> Cost:
         """Cost of a traced network."""
         parts = [(signature(part), part) for part in subgraphs(graph)]
-        different = dict(parts)
-        latencies = self._estimator.latencies(different)
+        latencies = self._estimator.latencies(dict(parts))
         found = self._estimator.network([key for key, _ in parts], latencies)
-        alone = peaks_alone([graph, *different.values()], self.hardware)
-        peak_bytes = dict(zip(different, alone[1:], strict=True))
-        rows = tuple(self._row(key, part, latencies[key], peak_bytes[key]) for key, part in parts)
+        peak_bytes = part_peaks_bytes([part for _, part in parts], self.hardware)
+        rows = tuple(
+            self._row(key, part, latencies[key], peak)
+            for (key, part), peak in zip(parts, peak_bytes, strict=True)
+        )
         host = host_operators(graph, self.hardware.host) if found.host_operators else ()
         return Cost(
             latency_ms=found.latency_ms,
             latency_ms_upper=found.latency_ms_upper,
-            peak_memory_bytes=alone[0],
+            peak_memory_bytes=peak_memory_bytes(graph, self.hardware),
             weight_bytes=weight_bytes(graph, self.hardware),
             macs=graph.macs,
             outside_share=found.outside_share,

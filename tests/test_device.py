@@ -136,8 +136,7 @@ def test_a_network_is_the_sum_of_its_subgraphs(device, name):
     assert cost.latency_ms == pytest.approx(sum(row.latency_ms for row in cost.subgraphs))
     assert cost.macs == sum(row.macs for row in cost.subgraphs)
     assert cost.weight_bytes == sum(row.weight_bytes for row in cost.subgraphs)
-    # What is copied of weights depends on the operator before, so a part alone may need a bit more.
-    assert cost.peak_memory_bytes >= 0.95 * max(row.peak_memory_bytes for row in cost.subgraphs)
+    assert cost.peak_memory_bytes >= max(row.peak_memory_bytes for row in cost.subgraphs)
     outside_ms = sum(row.latency_ms for row in cost.subgraphs if row.outside)
     assert cost.outside_share == pytest.approx(outside_ms / cost.latency_ms)
     assert cost.is_calibrated == (cost.outside_share <= 0.5)
@@ -194,9 +193,9 @@ def test_an_estimate_leaves_the_model_and_the_random_state_as_they_were(device):
 
 
 def test_a_device_travels_small_and_arrives_whole(device):
-    """About a megabyte: it is sent along with every trial."""
+    """A megabyte: it is sent along with every trial."""
     data = pickle.dumps(device)
-    assert len(data) < 1_100_000
+    assert len(data) < 1_000_000
     arrived = pickle.loads(data)  # noqa: S301 - our own bytes
     assert arrived == device
     assert arrived.estimate(*network(4)) == device.estimate(*network(4))

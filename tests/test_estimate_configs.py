@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas_ray.device import _WORTH_LEARNING
+from nas_ray.device import _WORTH_LEARNING, load_device
 from nas_ray.errors import SpaceError
 from nas_ray.estimate import lookup
 from nas_ray.estimate.building import traced
@@ -139,8 +139,10 @@ def test_other_spaces_are_looked_up_to_the_last_bit(small_device, make):
     assert space.built < COUNT // 2
 
 
-def test_what_is_outside_the_table_is_looked_up_to_the_last_bit(small_device):
+def test_what_is_outside_the_table_is_looked_up_to_the_last_bit():
     """A convolution of 31 is nowhere in the table, and its share depends on the network around."""
+    # Fitted to a twentieth of its table, a device doubts its estimates of common blocks too.
+    device = load_device("ethos-u85-2048")
 
     def make(config: Mapping[str, Any]) -> nn.Module:
         width = config["width"]
@@ -149,10 +151,10 @@ def test_what_is_outside_the_table_is_looked_up_to_the_last_bit(small_device):
 
     space, configs = Plain(make), sampled(COUNT)
     distinct = {str([config[name] for name in USED]): n for n, config in enumerate(configs)}
-    assert_equal_to_the_last_bit(small_device, space, configs, list(distinct.values()))
-    shares = small_device.estimate_configs(space, configs)["outside_share"].to_numpy()
+    assert_equal_to_the_last_bit(device, space, configs, list(distinct.values()))
+    shares = device.estimate_configs(space, configs)["outside_share"].to_numpy()
     is_wide = np.array([config["wide"] == 2 for config in configs])
-    assert shares[is_wide].min() > np.median(shares[~is_wide])
+    assert shares[is_wide].min() > shares[~is_wide].max()
 
 
 def test_what_the_host_runs_is_looked_up_to_the_last_bit(small_device):

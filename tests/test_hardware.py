@@ -104,7 +104,7 @@ def test_padding_order_and_staging_are_taken_as_written(tmp_path):
         ("is_depth_first", "writes_in_place", "splits_operators", "upscales_input"), True
     )
     execution["chain_length"] = 4
-    more = {"number_format": layout, "execution": execution, "staging": numbers}
+    more = {"number_format": layout, "execution": execution, "array": ARRAY, "staging": numbers}
     hardware = read(tmp_path, PROFILE | more)
     assert (hardware.alignment_bytes, hardware.channel_multiple) == (32, 8)
     assert {key: getattr(hardware, key) for key in execution} == execution
@@ -115,6 +115,8 @@ def test_padding_order_and_staging_are_taken_as_written(tmp_path):
     ("section", "key", "value"),
     [
         ("staging", "copy_rate", -1),
+        ("staging", "copy_rate", 0),
+        ("staging", "slice_channels", -1),
         ("staging", "burst_bytes", 1.5),
         ("execution", "chain_length", 0),
         ("execution", "is_depth_first", 1),
@@ -125,19 +127,31 @@ def test_what_may_be_left_out_is_refused_when_wrong(tmp_path, section, key, valu
     numbers = staging_numbers()
     whole = {"staging": numbers, "number_format": PROFILE["number_format"], "execution": {}}
     with pytest.raises(DeviceError, match=f"{key} must be"):
-        read(tmp_path, PROFILE | {section: whole[section] | {key: value}})
+        read(tmp_path, PROFILE | {"array": ARRAY, section: whole[section] | {key: value}})
 
 
 @pytest.mark.parametrize("value", [[1.0], [1, 2, 3, -4], [1, 2, 3, "4"]])
 def test_bytes_as_stored_are_four_numbers(tmp_path, value):
     numbers = staging_numbers() | {"depthwise_bytes": value}
     with pytest.raises(DeviceError, match=r"depthwise_bytes in .staging. must hold 4 numbers"):
-        read(tmp_path, PROFILE | {"staging": numbers})
+        read(tmp_path, PROFILE | {"array": ARRAY, "staging": numbers})
+
+
+def test_staging_alone_is_refused(tmp_path):
+    """The times that it compares follow from the blocks of [array]."""
+    with pytest.raises(DeviceError, match=r".staging. needs the section .array."):
+        read(tmp_path, PROFILE | {"staging": staging_numbers()})
+
+
+def test_an_unknown_key_of_execution_is_refused(tmp_path):
+    """One of an older profile, or a mistyped one, would change nothing in silence."""
+    with pytest.raises(DeviceError, match=r"unknown key 'split_operators'.*'splits_operators'"):
+        read(tmp_path, PROFILE | {"execution": {"split_operators": True}})
 
 
 def test_half_a_staging_is_refused(tmp_path):
     with pytest.raises(DeviceError, match="'far_latency_cycles' is missing"):
-        read(tmp_path, PROFILE | {"staging": {"copy_rate": 1.0}})
+        read(tmp_path, PROFILE | {"array": ARRAY, "staging": {"copy_rate": 1.0}})
 
 
 ARRAY = {

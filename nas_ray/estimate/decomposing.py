@@ -13,7 +13,7 @@ from math import prod
 
 from nas_ray.estimate.hardware import Hardware
 from nas_ray.estimate.ordering import written_in_place
-from nas_ray.estimate.passes import BRICK, ELEMENTWISE, Pass, Program, Shape, is_narrow
+from nas_ray.estimate.passes import ELEMENTWISE, Pass, Program, Shape, is_narrow
 from nas_ray.estimate.rearranging import place_parts, rearranged
 from nas_ray.graph import Graph, Operator
 
@@ -122,14 +122,15 @@ def _convolution(program: Program, operator: Operator, position: int) -> None:
         return _one_pass(program, operator, position)
     made = _unactivated(program, operator)
     program.buffers[program.source(operator)].is_linear = True
-    program.buffers[made].is_linear |= after[1] // count % BRICK > 0
+    program.buffers[made].is_linear |= after[1] // count % program.hardware.channel_multiple > 0
     return _in_parts(program, operator, position, made, count)
 
 
 def _transposed_convolution(program: Program, operator: Operator, position: int) -> None:
-    """Where an input is not enlarged on reading, one convolution for each phase of the stride."""
+    """Split it into one convolution for each phase of the stride, where the device does."""
     count, hardware = prod(operator.stride), program.hardware
-    if hardware.upscales_input or not hardware.splits_operators or count == 1:
+    is_split = hardware.array is not None and hardware.array.splits_transposed
+    if not is_split or not hardware.splits_operators or count == 1:
         return _one_pass(program, operator, position)
     made = _unactivated(program, operator)
     program.buffers[made].is_linear = True

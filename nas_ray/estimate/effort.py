@@ -12,9 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray.estimate.array import Array as ArithmeticArray
+from nas_ray.estimate.operator_labels import VARIANTS
 from nas_ray.estimate.operator_table import KINDS, Array, OperatorTable
 from nas_ray.estimate.rewriting import Operations, operations
-from nas_ray.estimate.tiling import Layers, blocks, is_kernel_first, micro_blocks, round_up
+from nas_ray.estimate.tiling import (
+    Layers,
+    blocks,
+    input_patches,
+    is_kernel_first,
+    micro_blocks,
+    round_up,
+)
 
 _CONVOLUTIONS = tuple(
     float(KINDS.index(kind))
@@ -22,8 +30,8 @@ _CONVOLUTIONS = tuple(
 )
 _BY_CHANNEL = tuple(float(KINDS.index(kind)) for kind in ("depthwise", "pool"))
 _REDUCE, _POOL = float(KINDS.index("reduce")), float(KINDS.index("pool"))
-#: The variant of a pooling that averages a whole image; a compiler makes it a convolution.
-_WHOLE_IMAGE = 2.0
+#: A compiler makes the mean of a whole image a convolution.
+_WHOLE_IMAGE = float(VARIANTS["pool"].index("mean"))
 #: The parts of an effort that each bound the time from below.
 RESOURCES = (
     *("arithmetic", "outputs", "constants", "weights", "input", "output", "once", "scales"),
@@ -194,13 +202,6 @@ def _layers(
     micro[by_channel] = array.depthwise_micro_block
     kernel_first = is_kernel_first(ops.window, ops.channels_in, array)
     shallow, deep = array.input_channels
-    if array.shared_bytes:
-        patch = micro[:, :2].copy()
-    else:
-        # Depth first, a flat micro-block reads a flat patch.
-        flat = np.stack([np.ones(len(micro)), micro[:, 1]], axis=1)
-        narrow = np.where(micro[:, :1] == 1, flat, np.array(array.input_patch[1], dtype=float))
-        patch = np.where(kernel_first[:, None], np.array(array.input_patch[0], dtype=float), narrow)
     layers = Layers(
         height=ops.height,
         width=ops.width,
@@ -214,7 +215,7 @@ def _layers(
         stride_width=ops.stride_width,
         micro=micro,
         depth=np.where(kernel_first, float(shallow), float(deep)),
-        patch=patch,
+        patch=input_patches(micro, kernel_first, array),
         is_depthwise=by_channel,
     )
     return layers, kernel_first

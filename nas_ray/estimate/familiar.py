@@ -1,7 +1,8 @@
-"""Which subgraphs the networks of a table hold, as 64-bit numbers of their signatures.
+"""Which subgraphs the networks of a table hold, as 32-bit numbers of their signatures.
 
 A network made of such subgraphs is one of those that the table was made for, and its estimate
-fails less far: the regression has seen each of them among its neighbours.
+fails less far: the regression has seen each of them among its neighbours. Among 25,000 numbers an
+unknown subgraph passes for a known one six times in a million.
 """
 
 from collections.abc import Iterable
@@ -10,12 +11,12 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-Numbers = NDArray[np.int64]
+Numbers = NDArray[np.uint32]
 
 
 def numbers(signatures: Iterable[str]) -> Numbers:
     """Sorted, each once."""
-    return np.array(sorted({_number(one) for one in signatures}), dtype=np.int64)
+    return np.array(sorted({_number(one) for one in signatures}), dtype=np.uint32)
 
 
 def is_among(signature: str, known: Numbers) -> bool:
@@ -26,5 +27,5 @@ def is_among(signature: str, known: Numbers) -> bool:
 
 
 def _number(signature: str) -> int:
-    digest = blake2b(signature.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True)
+    digest = blake2b(signature.encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little")

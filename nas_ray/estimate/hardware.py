@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from nas_ray.errors import DeviceError
+from nas_ray.errors import DeviceError, nearest
 from nas_ray.estimate.array import Array
 from nas_ray.estimate.host_rules import HostRule, read_host_rules
 from nas_ray.estimate.staging import Staging
@@ -32,7 +32,7 @@ class Hardware:
     not, as the graph has it. With `writes_in_place` results are written over inputs or into what
     they are concatenated to (`merging`), with `splits_operators` some take several passes
     (`decomposing`). `chain_length` passes number by number run as one. What `upscales_input` has
-    no unit to resize, but enlarges an input as a transposed convolution reads it.
+    no unit to resize, but enlarges an input where a convolution reads it.
     `staging` says which weights are copied beside the activations; None: none are. `array` is how
     outputs are made block by block; None: nobody knows. `host` says what the compiler leaves to
     the host processor.
@@ -62,6 +62,13 @@ class Hardware:
     host: tuple[HostRule, ...] = ()
 
 
+#: Keys of section [execution], all of them optional.
+_EXECUTION = (
+    *("is_depth_first", "writes_in_place", "splits_operators", "upscales_input"),
+    "chain_length",
+)
+
+
 def read_hardware(path: Path) -> Hardware:
     """The accelerator described by the device.toml at `path`.
 
@@ -89,11 +96,7 @@ def read_hardware(path: Path) -> Hardware:
         measure=_value(path, document, "measure", dict),
         alignment_bytes=_multiple(path, number_format, "alignment_bytes"),
         channel_multiple=_multiple(path, number_format, "channel_multiple"),
-        is_depth_first=_flag(path, document, "is_depth_first"),
-        writes_in_place=_flag(path, document, "writes_in_place"),
-        splits_operators=_flag(path, document, "splits_operators"),
-        upscales_input=_flag(path, document, "upscales_input"),
-        chain_length=_chain_length(path, document),
+        **_execution(path, document),
         staging=_staging(path, document),
         array=_array(path, document),
         host=read_host_rules(path, document),
@@ -104,24 +107,39 @@ def _multiple(path: Path, section: Mapping[str, Any], key: str) -> int:
     return int(_positive(path, section, key, int)) if key in section else 1
 
 
-def _flag(path: Path, document: Mapping[str, Any], key: str) -> bool:
-    execution = _value(path, document, "execution", dict) if "execution" in document else {}
-    return bool(_value(path, execution, key, bool)) if key in execution else False
-
-
-def _chain_length(path: Path, document: Mapping[str, Any]) -> int:
-    execution = _value(path, document, "execution", dict) if "execution" in document else {}
-    return _multiple(path, execution, "chain_length")
+def _execution(path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of section [execution] that are given; the others keep their defaults."""
+    if "execution" not in document:
+        return {}
+    section = _value(path, document, "execution", dict)
+    for key in section:
+        if key not in _EXECUTION:
+            raise DeviceError(
+                f"{path}: unknown key {key!r} in [execution]: {nearest(key, _EXECUTION)}"
+            )
+    return {
+        key: _multiple(path, section, key)
+        if key == "chain_length"
+        else _value(path, section, key, bool)
+        for key in section
+    }
 
 
 def _staging(path: Path, document: Mapping[str, Any]) -> Staging | None:
     if "staging" not in document:
         return None
+    if "array" not in document:
+        raise DeviceError(
+            f"{path}: [staging] needs the section [array] beside it, from which the times of "
+            "operators follow. Add [array], or leave out [staging]."
+        )
     section = _value(path, document, "staging", dict)
     values: dict[str, Any] = {}
     for field in fields(Staging):
-        if field.type in {int, float}:
-            values[field.name] = _at_least_0(path, section, field.name, field.type)
+        if field.name == "slice_channels":
+            values[field.name] = _at_least_0(path, section, field.name, int)
+        elif field.type in {int, float}:
+            values[field.name] = _positive(path, section, field.name, field.type)
         else:
             values[field.name] = _four(path, section, field.name)
     return Staging(**values)

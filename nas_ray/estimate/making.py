@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 
-from nas_ray.estimate.array import Block
+from nas_ray.estimate.array import Array, Block
+from nas_ray.estimate.operator_table import squarest
 from nas_ray.estimate.passes import Buffer, Pass
 from nas_ray.graph import Graph, Operator
-
-#: Dilation up to which a kernel is read with gaps; beyond, it is stored with zeros in them.
-_DILATION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +34,18 @@ class Making:
         return self.channels_in == 1 and (self.weights == 0 or self.one.kind == "depthwise_conv")
 
 
-def making_of(graph: Graph, one: Pass, buffers: Sequence[Buffer]) -> Making:
-    """What `one` of the passes of `graph` makes."""
+def making_of(graph: Graph, one: Pass, buffers: Sequence[Buffer], array: Array) -> Making:
+    """Describe what `one` of the passes of `graph` makes on `array`."""
     height, width, channels = image(one.shape)
     kernel, patch, channels_in, weights = one.kernel, one.kernel, 1, 0
     stride = one.stride
     if one.operator >= 0:
         operator = graph.operators[one.operator]
         before = graph.shape(operator.inputs[0])
-        kernel, patch = _kernels(operator)
+        kernel, patch = _kernels(operator, array)
         channels_in, weights = before[1 if len(before) > 2 else -1], operator.weight_elements
         if operator.kind == "linear":
-            height, width = _folded(prod(one.shape[:-1]))
+            height, width = squarest(prod(one.shape[:-1]))
             channels, channels_in = one.shape[-1], before[-1]
         elif operator.kind == "transposed_conv":
             stride = (1, 1)
@@ -77,18 +75,11 @@ def image(shape: tuple[int, ...]) -> Block:
     return height, width, shape[1] if len(shape) > 1 else 1
 
 
-def _kernels(operator: Operator) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The kernel as it is stored, and its sides on the input."""
+def _kernels(operator: Operator, array: Array) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the kernel as it is stored, with zeros in wide gaps, and its sides on the input."""
     high, wide = ((k - 1) * d + 1 for k, d in zip(operator.kernel, operator.dilation, strict=True))
-    if max(operator.dilation) <= _DILATION:
+    most = array.largest_dilation
+    if not most or max(operator.dilation) <= most:
         return operator.kernel, (high, wide)
-    gaps = [_DILATION if d % _DILATION == 0 else 1 for d in operator.dilation]
+    gaps = [most if step % most == 0 else 1 for step in operator.dilation]
     return ((high - 1) // gaps[0] + 1, (wide - 1) // gaps[1] + 1), (high, wide)
-
-
-def _folded(rows: int) -> tuple[int, int]:
-    """Height and width into which the rows of a matrix are folded."""
-    width = max(rows // 16, ceil(rows**0.5))
-    while rows % width:
-        width += 1
-    return rows // width, width

@@ -8,7 +8,7 @@ import numpy as np
 from nas_ray.estimate.hardware import Hardware
 from nas_ray.estimate.merging import run
 from nas_ray.estimate.ordering import best_order, depth_first, reordered
-from nas_ray.estimate.peak import Piece, peaks, piece
+from nas_ray.estimate.peak import Piece, peaks, peaks_in_place, piece
 from nas_ray.graph import Graph
 
 
@@ -23,14 +23,19 @@ def peak_memory_bytes(graph: Graph, hardware: Hardware) -> int:
     Without [staging], the peak of a network is the largest of its pieces' peaks. With it, it is
     not: what a piece copies ahead stands beside the end of the piece before (`peak`).
     """
-    return peaks_alone([graph], hardware)[0]
+    whole = np.zeros((1, 1), dtype=np.int32)
+    return int(peaks([piece_of(graph, hardware)], whole, hardware.staging)[0])
 
 
-def peaks_alone(graphs: Sequence[Graph], hardware: Hardware) -> list[int]:
-    """`peak_memory_bytes` of each of `graphs`, all at once."""
-    pieces = [piece_of(graph, hardware) for graph in graphs]
-    ids = np.arange(len(pieces), dtype=np.int32)[:, None]
-    return [int(peak) for peak in peaks(pieces, ids, hardware.staging)]
+def part_peaks_bytes(parts: Sequence[Graph], hardware: Hardware) -> list[int]:
+    """Return the peak of each of `parts` of a network, which run one after the other.
+
+    What merely passes by a part is left out, and what a part hands on lies in memory, even where the
+    next part reads it in the same pass.
+    """
+    pieces = [piece_of(part, hardware) for part in parts]
+    ids = np.arange(len(pieces), dtype=np.int32)[np.newaxis]
+    return [int(peak) for peak in peaks_in_place(pieces, ids, hardware.staging)[0]]
 
 
 def piece_of(graph: Graph, hardware: Hardware) -> Piece:

@@ -11,6 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray.estimate.axes_worked import averaged_window, extent, joint_steps
+from nas_ray.estimate.operator_labels import (
+    WINDOWED,
+    activation,
+    along_channels,
+    padding,
+    variant,
+)
 from nas_ray.estimate.swapping import passes
 from nas_ray.graph import Graph, Operator, Tensor
 from nas_ray.graph.layout import is_renamed, moved, permutation_of
@@ -34,32 +41,6 @@ _KIND_OF = {
     **dict.fromkeys(("layer_norm", "batch_norm"), "norm"),
     **dict.fromkeys(("depth_to_space", "space_to_depth"), "depth_to_space"),
 }
-#: How an activation is applied: on the way out; by a look-up; by a few operations of its own.
-_ACTIVATIONS = {
-    **dict.fromkeys(("", "relu", "relu6"), 0),
-    "leaky_relu": 1,
-    **dict.fromkeys(("sigmoid", "tanh", "hardswish", "gelu", "elu", "exp", "log", "rsqrt"), 2),
-    **dict.fromkeys(("abs", "neg"), 3),
-    "silu": 4,
-    "hardsigmoid": 5,
-    "prelu": 6,
-    "softplus": 7,
-    "mish": 8,
-    "log_sigmoid": 9,
-}
-#: Variants of the kinds that have any; what is not here is one that no table can hold.
-_VARIANTS: Mapping[str, Sequence[str]] = {
-    "resize": ("", "nearest", "bilinear_corners"),
-    "norm": ("", "rms", "group", "instance", "batch_norm"),
-    "pool": ("avg_pool", "max_pool", "mean"),
-    "reduce": ("", "sum", "max", "argmax", "var"),
-    "add": ("add", "sub"),
-    "multiply": ("mul", "maximum", "minimum", "glu"),
-    "pad": ("", "reflect", "replicate"),
-    "concat": ("", "stack", "roll"),
-    "depth_to_space": ("depth_to_space", "space_to_depth"),
-}
-_UNHEARD_OF = 99.0
 _COLUMNS = (
     *("graph", "kind", "variant", "activation", "along_channels", "height_in", "width_in"),
     *("channels_in", "height", "width", "channels", "kernel_height", "kernel_width"),
@@ -102,7 +83,6 @@ RANGED = (
     *("groups", "batches", "macs", "weights", "biases", "read", "written", "operands", "results"),
     *("channel_step", "kept_inputs", "extent", "swaps"),
 )
-_WINDOWED = frozenset({"conv", "pointwise", "depthwise", "transposed_conv", "pool"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,13 +218,13 @@ def _numbers(graph: Graph, operator: Operator) -> tuple[float, ...]:
         image_in, image_out = _matrix(before), _matrix(after)
     return (
         _NUMBER[kind],
-        _variant(kind, operator),
-        _ACTIVATIONS.get(operator.activation, _UNHEARD_OF),
-        _along_channels(graph, operator),
+        variant(kind, operator),
+        activation(operator),
+        along_channels(graph, operator),
         *image_in,
         *image_out,
         *kernel,
-        *(stride if kind in _WINDOWED or kind == "slice" else (1, 1)),
+        *(stride if kind in WINDOWED or kind == "slice" else (1, 1)),
         *operator.dilation,
         operator.groups,
         batches,
@@ -255,7 +235,7 @@ def _numbers(graph: Graph, operator: Operator) -> tuple[float, ...]:
         sum(tensors[i].elements for i in operator.outputs),
         len(operator.inputs),
         len(operator.outputs),
-        _padding(kind, operator, image_in, image_out),
+        padding(kind, operator, image_in, image_out),
         _channel_step(graph, operator, kind),
         sum(i in graph.inputs or graph.readers[i] > 1 for i in operator.inputs),
         extent(operator, before, after),
@@ -290,53 +270,8 @@ def _swaps(operator: Operator, before: Tensor, after: Tensor) -> int:
     return passes(before.stored_shape, order)
 
 
-def _padding(
-    kind: str, operator: Operator, before: tuple[int, ...], after: tuple[int, ...]
-) -> float:
-    """Return 0 without padding, 1 for as much as one output a stride needs, 2 for another one."""
-    if kind not in _WINDOWED:
-        return 0.0
-    window = zip(operator.kernel, operator.dilation, strict=True)
-    reach = [(size - 1) * step + 1 for size, step in window]
-    if kind == "transposed_conv":
-        same = [side * step for side, step in zip(before, operator.stride, strict=False)]
-        valid = [
-            s + max(0, r - step) for s, r, step in zip(same, reach, operator.stride, strict=True)
-        ]
-        return 1.0 if list(after[:2]) == same else 2.0 * (list(after[:2]) != valid)
-    sides = [*zip(before, after, reach, operator.stride, strict=False)]
-    if all((b - r) // s + 1 == a for b, a, r, s in sides):
-        return 0.0
-    return 1.0 if all(a == -(-b // s) for b, a, _, s in sides) else 2.0
-
-
 def _matrix(tensor: Tensor) -> tuple[int, int, int]:
     return 1, tensor.shape[-2], tensor.shape[-1]
-
-
-def _variant(kind: str, operator: Operator) -> float:
-    names = _VARIANTS.get(kind, ("",))
-    own = operator.mode
-    if kind in {"add", "multiply", "pool", "depth_to_space"} and not operator.mode:
-        own = operator.kind
-    if operator.kind == "batch_norm":
-        own = "batch_norm"
-    if kind == "transpose":
-        return 1.0 if operator.kind == "reshape" else 2.0 * (own == "shuffle")
-    return float(names.index(own)) if own in names else _UNHEARD_OF
-
-
-def _along_channels(graph: Graph, operator: Operator) -> float:
-    """Return 1 where an operator along axes works along the stored channels; 2: and others."""
-    tensor = graph.tensors[operator.inputs[0]]
-    if operator.kind not in {"mean", "softmax", "concat", "slice", "layer_norm", "flip"}:
-        return 0.0
-    rank = len(tensor.shape)
-    default = tuple(range(2, rank)) if operator.kind == "mean" else (1,)
-    axes = operator.axes or ((rank - 1,) if operator.kind == "layer_norm" else default)
-    channels = set(range(1, 1 + tensor.channel_axes)) or {rank - 1}
-    touched = len(channels & set(axes)) > 0
-    return float(touched) + float(touched and bool(set(axes) - channels))
 
 
 def _image(tensor: Tensor) -> tuple[int, int, int]:

@@ -15,15 +15,12 @@ from numpy.typing import NDArray
 
 from nas_ray.estimate.array import Array
 from nas_ray.estimate.making import Making, image, making_of
-from nas_ray.estimate.passes import BRICK, ELEMENTWISE, Buffer, Pass
+from nas_ray.estimate.passes import ELEMENTWISE, Buffer, Pass
 from nas_ray.estimate.staging import Floats, Staging, Work, cycles
 from nas_ray.estimate.stored_weights import stored_bytes
-from nas_ray.estimate.tiling import Layers, blocks, is_kernel_first, micro_blocks
+from nas_ray.estimate.tiling import Layers, blocks, input_patches, is_kernel_first, micro_blocks
 from nas_ray.graph import Graph
 
-#: Kernel elements per side that are worked through at once.
-_SIDE = 8
-_POOLS = frozenset({"max_pool", "avg_pool", "mean"})
 #: Cycles of a micro-block for one input, and the inputs of an output at least.
 _POOL_CYCLES, _POOL_INPUTS = 4, 4
 #: A pass without weights whose time is all that counts.
@@ -41,13 +38,15 @@ def works(
 ) -> tuple[Work[float], ...]:
     """The work of `passes` of `graph`, in their order."""
     makings = {
-        n: making_of(graph, one, buffers)
+        n: making_of(graph, one, buffers, array)
         for n, one in enumerate(passes)
         if one.reads and one.kind not in ELEMENTWISE
     }
     found = _made(list(makings.values()), staging, _of_one_core(array)) if makings else []
     known = dict(zip(makings, found, strict=True))
-    return tuple(known[n] if n in known else _summed(one, staging) for n, one in enumerate(passes))
+    return tuple(
+        known[n] if n in known else _summed(one, staging, array) for n, one in enumerate(passes)
+    )
 
 
 def _of_one_core(array: Array) -> Array:
@@ -61,56 +60,27 @@ def _of_one_core(array: Array) -> Array:
     )
 
 
-def _summed(one: Pass, staging: Staging) -> Work[float]:
+def _summed(one: Pass, staging: Staging, array: Array) -> Work[float]:
     """Work number by number."""
-    elements = prod(one.shape[2:]) * -(-one.shape[-1 if len(one.shape) < 2 else 1] // BRICK) * BRICK
+    channels, brick = one.shape[-1 if len(one.shape) < 2 else 1], array.brick_channels
+    elements = prod(one.shape[2:]) * -(-channels // brick) * brick
     rate = staging.product_cycles if one.kind == "mul" else staging.sum_cycles
     joined = sum(kind in ELEMENTWISE for kind in one.joined)
     return _NO_WORK._replace(alone=float(elements * (rate + joined * staging.output_cycles)))
 
 
 def _made(makings: Sequence[Making], staging: Staging, array: Array) -> list[Work[float]]:
-    shape = np.array([one.shape for one in makings], dtype=float)
     channels_in = np.array([one.channels_in for one in makings], dtype=float)
-    by_channel = np.array([one.is_by_channel for one in makings])
     window = np.array([prod(one.kernel) for one in makings], dtype=float)
     kernel_first = is_kernel_first(window, channels_in, array)
-    micro = micro_blocks(shape[:, 0], shape[:, 1], shape[:, 2], array)
-    micro[by_channel] = array.depthwise_micro_block
-    shallow, deep = array.input_channels
-    depth = np.where(kernel_first, float(shallow), float(deep))
-    limit = array.kernel_limit or np.inf
-    sides = np.array([one.patch for one in makings], dtype=float)
-    patch, stride = np.minimum(sides, limit), np.array([one.stride for one in makings], dtype=float)
-    layers = Layers(
-        height=shape[:, 0],
-        width=shape[:, 1],
-        channels=shape[:, 2],
-        channels_in=np.where(by_channel, shape[:, 2], channels_in),
-        kernel_height=patch[:, 0],
-        kernel_width=patch[:, 1],
-        elements=window,
-        parts=np.maximum(1, np.ceil(sides / limit)).prod(axis=1),
-        stride_height=stride[:, 0],
-        stride_width=stride[:, 1],
-        micro=micro,
-        depth=depth,
-        patch=_patches(micro, kernel_first, array),
-        is_depthwise=by_channel,
-    )
+    layers = _layers(makings, channels_in, window, kernel_first, array)
     weights = np.array([one.weights for one in makings], dtype=float)
     stored = stored_bytes(layers, channels_in, window, weights, kernel_first, staging, array)
     found = _blocks(layers, array)
     rows = [
-        _timed(making, block, one_micro, one_depth, is_first, one_stored, staging, array)
-        for making, block, one_micro, one_depth, is_first, one_stored in zip(
-            makings,
-            found,
-            micro,
-            depth.tolist(),
-            kernel_first.tolist(),
-            stored.tolist(),
-            strict=True,
+        _timed(one, block, micro, depth, is_first, size, staging, array)
+        for one, block, micro, depth, is_first, size in zip(
+            *(makings, found, layers.micro, layers.depth, kernel_first, stored), strict=True
         )
     ]
     made = Work(*np.array(rows).T)
@@ -119,6 +89,38 @@ def _made(makings: Sequence[Making], staging: Staging, array: Array) -> list[Wor
     staged = cycles(made, made.channels, staging.near_latency_cycles)
     made = made._replace(alone=alone, staged=staged)
     return [Work(*row) for row in np.array(made).T.tolist()]
+
+
+def _layers(
+    makings: Sequence[Making],
+    channels_in: Floats,
+    window: Floats,
+    kernel_first: NDArray[np.bool_],
+    array: Array,
+) -> Layers:
+    shape = np.array([one.shape for one in makings], dtype=float)
+    stride = np.array([one.stride for one in makings], dtype=float)
+    sides = np.array([one.patch for one in makings], dtype=float)
+    by_channel = np.array([one.is_by_channel for one in makings])
+    micro = micro_blocks(shape[:, 0], shape[:, 1], shape[:, 2], array)
+    micro[by_channel] = array.depthwise_micro_block
+    limit, (shallow, deep) = array.kernel_limit or np.inf, array.input_channels
+    return Layers(
+        height=shape[:, 0],
+        width=shape[:, 1],
+        channels=shape[:, 2],
+        channels_in=np.where(by_channel, shape[:, 2], channels_in),
+        kernel_height=np.minimum(sides[:, 0], limit),
+        kernel_width=np.minimum(sides[:, 1], limit),
+        elements=window,
+        parts=np.maximum(1, np.ceil(sides / limit)).prod(axis=1),
+        stride_height=stride[:, 0],
+        stride_width=stride[:, 1],
+        micro=micro,
+        depth=np.where(kernel_first, float(shallow), float(deep)),
+        patch=input_patches(micro, kernel_first, array),
+        is_depthwise=by_channel,
+    )
 
 
 #: Blocks found so far: a network and its parts have the same layers.
@@ -138,15 +140,6 @@ def _blocks(layers: Layers, array: Array) -> Floats:
         for n, block in zip(new, blocks(Layers(**fields), array).tolist(), strict=True):
             _FOUND[keys[n]] = tuple(block)
     return np.array([_FOUND[key] for key in keys])
-
-
-def _patches(micro: Floats, kernel_first: NDArray[np.bool_], array: Array) -> Floats:
-    """`(M, 2)`: heights and widths of which the input is read in multiples."""
-    if array.shared_bytes:
-        return micro[:, :2].copy()
-    flat = np.stack([np.ones(len(micro)), micro[:, 1]], axis=1)
-    narrow = np.where(micro[:, :1] == 1, flat, np.array(array.input_patch[1], dtype=float))
-    return np.where(kernel_first[:, None], np.array(array.input_patch[0], dtype=float), narrow)
 
 
 def _timed(
@@ -176,8 +169,8 @@ def _timed(
         micro=float(micro[2]),
         arithmetic=_arithmetic(making, at_once, micro[2], inside, is_kernel_first, array),
         output=rows * columns * _output_cycles(making.one, staging),
-        written=rows * columns * _burst(making.writes, columns, deep, staging),
-        read=_read(making, block, micro, inside, staging),
+        written=rows * columns * _burst(making.writes, columns, deep, staging, array),
+        read=_read(making, block, micro, inside, staging, array),
         first_write=staging.near_latency_cycles,
     )
 
@@ -199,10 +192,11 @@ def _arithmetic(
 ) -> float:
     """Cycles of a block for one step of its channels."""
     rows, columns = making.kernel
+    side = array.kernel_limit or max(rows, columns)
     parts = [
-        min(_SIDE, rows - y) * min(_SIDE, columns - x)
-        for y in range(0, rows, _SIDE)
-        for x in range(0, columns, _SIDE)
+        min(side, rows - y) * min(side, columns - x)
+        for y in range(0, rows, side)
+        for x in range(0, columns, side)
     ]
     if not making.weights:
         return sum(max(_POOL_INPUTS, part) for part in parts) * _POOL_CYCLES * at_once / array.cores
@@ -219,26 +213,34 @@ def _arithmetic(
     return (max(least, each) * steps + waits) * groups * rounds / array.cores
 
 
-def _burst(buffer: Buffer, width: float, depth: float, staging: Staging) -> float:
+def _burst(buffer: Buffer, width: float, depth: float, staging: Staging, array: Array) -> float:
     """Cycles to write a channel of a pixel; longer where bursts are not full."""
-    together = BRICK * width
+    brick = array.brick_channels
+    together = brick * width
     if buffer.is_linear:
-        is_whole = depth <= BRICK and depth == image(buffer.shape)[2]
-        together = depth * width if is_whole else BRICK
+        is_whole = depth <= brick and depth == image(buffer.shape)[2]
+        together = depth * width if is_whole else brick
     return max(1.0, staging.burst_bytes / together) / staging.activation_rate
 
 
-def _read(making: Making, block: Floats, micro: Floats, inside: float, staging: Staging) -> float:
+def _read(
+    making: Making,
+    block: Floats,
+    micro: Floats,
+    inside: float,
+    staging: Staging,
+    array: Array,
+) -> float:
     """Cycles until the input of the first block is there."""
     sides = [
-        ceil(((side - 1) * stride + min(patch, _SIDE)) / step) * step
+        ceil(((side - 1) * stride + min(patch, array.kernel_limit or patch)) / step) * step
         for side, stride, patch, step in zip(
             block[:2], making.stride, making.patch, micro[:2], strict=True
         )
     ]
     shape = making.shape if making.one.kind == "linear" else image(making.reads.shape)
     height, width = (min(side, size) for side, size in zip(sides, shape[:2], strict=True))
-    together = BRICK * width
+    together = array.brick_channels * width
     if making.reads.is_linear:
         together = inside * (width if inside == making.channels_in else 1)
     elements = height * width * inside * making.reads.number_bytes

@@ -12,8 +12,6 @@ from math import prod
 from nas_ray.estimate.hardware import Hardware
 from nas_ray.graph import Graph, Operator
 
-#: Channels that lie together in memory, where they are padded.
-BRICK = 16
 #: Operators that combine two tensors number by number.
 ELEMENTWISE = frozenset({"add", "sub", "mul", "maximum", "minimum"})
 #: Passes that apply a function number by number: by a limit, or by a table.

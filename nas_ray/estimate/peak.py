@@ -47,30 +47,39 @@ def piece(graph: Graph, run: Run, hardware: Hardware) -> Piece:
 def peaks(
     pieces: Sequence[Piece], ids: NDArray[np.int32], staging: Staging | None
 ) -> NDArray[np.int64]:
-    """`(N,)`: peaks of networks; the rows of `ids` `(N, P)` are their pieces in execution order.
+    """Return the peaks of networks `(N,)`; for `ids` see `peaks_in_place`."""
+    found: NDArray[np.int64] = peaks_in_place(pieces, ids, staging).max(axis=1, initial=0)
+    return found
 
-    -1 is no piece.
+
+def peaks_in_place(
+    pieces: Sequence[Piece], ids: NDArray[np.int32], staging: Staging | None
+) -> NDArray[np.int64]:
+    """Return the peak of each piece `(N, P)` at its place in its network.
+
+    The rows of `ids` `(N, P)` are the pieces of networks in execution order; -1 is no piece, with
+    a peak of 0.
     """
     static = np.array([*(one.peak_bytes for one in pieces), 0], dtype=np.int64)
-    peak: NDArray[np.int64] = static[ids].max(axis=1, initial=0)
-    return peak if staging is None else np.maximum(peak, _with_weights(pieces, ids, staging))
+    alone: NDArray[np.int64] = static[ids]
+    return alone if staging is None else np.maximum(alone, _with_weights(pieces, ids, staging))
 
 
 def _with_weights(
     pieces: Sequence[Piece], ids: NDArray[np.int32], staging: Staging
 ) -> NDArray[np.int64]:
     counts, table = _table(pieces)
-    peak = np.zeros(len(ids))
+    peak = np.zeros(ids.shape)
     # Of the last operator so far: bytes alive at its end, and cycles that hide a copy.
     end, hidden = np.zeros(len(ids)), np.full(len(ids), -np.inf)
-    for column in ids.T:
+    for place, column in enumerate(ids.T):
         rows = np.flatnonzero(column >= 0)
         for n in range(counts[column[rows]].max(initial=0)):
             rows = rows[counts[column[rows]] > n]
             live, *numbers = table[:, n, column[rows]]
             copy = copied(Work(*numbers), hidden[rows], staging)
             at_once = np.maximum(live + copy.most, end[rows] + copy.early)
-            peak[rows] = np.maximum(peak[rows], at_once)
+            peak[rows, place] = np.maximum(peak[rows, place], at_once)
             end[rows], hidden[rows] = live + copy.late, copy.hides
     return peak.astype(np.int64)
 

@@ -7,7 +7,7 @@ those of ethos-u-vela 5.2.0 (Apache-2.0; graphir_optimiser.cpp), written anew.
 
 from math import prod
 
-from nas_ray.estimate.passes import BRICK, Program, Shape
+from nas_ray.estimate.passes import Program, Shape
 from nas_ray.graph import Operator
 
 _WINDOWS = frozenset({"conv", "depthwise_conv"})
@@ -31,7 +31,7 @@ def _has_broken_bricks(program: Program, operator: Operator) -> bool:
     """Whether a part begins inside a brick of channels."""
     whole, first = program.shapes(operator)[1], 0
     for tensor in operator.inputs:
-        if first % BRICK:
+        if first % program.hardware.channel_multiple:
             return True
         shape = program.graph.shape(tensor)
         if len(shape) == len(whole) > 1 and shape[1] != whole[1]:

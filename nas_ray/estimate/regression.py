@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nas_ray.estimate.boosting import fit_chances, fit_trees
 from nas_ray.estimate.coverage import coverage_of
 from nas_ray.estimate.effort import Effort
+from nas_ray.estimate.features import DIGITS
 from nas_ray.estimate.hardware import Hardware
 from nas_ray.estimate.latency import LatencyModel, inputs, work_of
 from nas_ray.estimate.operator_table import Array, OperatorTable
@@ -59,7 +60,8 @@ def _fit(
     kind = table.kind
     roofline = fit_roofline(_some(work, used), kind[used], operators_ms[used])
     given, guess_ms = inputs(table, work, roofline, hardware)
-    return roofline, fit_trees(given[used], np.log(operators_ms[used] / guess_ms[used]))
+    target: Array = np.log(operators_ms[used] / guess_ms[used]).round(DIGITS)
+    return roofline, fit_trees(given[used], target)
 
 
 def _some(work: Effort, used: NDArray[np.bool_]) -> Effort:

@@ -67,8 +67,8 @@ def operations(table: OperatorTable, array: ArithmeticArray | None) -> Operation
     pixels = np.where(unrolled, table["height"] * table["width"], 1.0)
     taps = np.where(is_split, table["kernel_height"] * table["kernel_width"], 1.0)
     steps = _steps(table, array)
-    count = groups * pixels * taps * table["batches"] * table["swaps"] * steps.prod(axis=1)
-    once = groups * pixels * taps * table["batches"] * steps.prod(axis=1)
+    dealt = steps.prod(axis=1)
+    parts = groups * pixels * taps * table["batches"] * dealt
     kernel, reach = (
         [
             np.where(is_split, 1.0, np.ceil(side(table, axis, array) / steps[:, n]))
@@ -78,7 +78,7 @@ def operations(table: OperatorTable, array: ArithmeticArray | None) -> Operation
     )
     limit = float(array.kernel_limit) if array and array.kernel_limit else np.inf
     return Operations(
-        count=count,
+        count=parts * table["swaps"],
         height=np.where(unrolled, 1.0, np.ceil(table["height"] / steps[:, 0])),
         width=np.where(unrolled, 1.0, np.ceil(table["width"] / steps[:, 1])),
         channels=table["channels"] / groups,
@@ -90,14 +90,15 @@ def operations(table: OperatorTable, array: ArithmeticArray | None) -> Operation
         parts=np.maximum(1, np.ceil(reach[0] / limit)) * np.maximum(1, np.ceil(reach[1] / limit)),
         stride_height=np.where(unrolled, 1.0, table["stride_height"]),
         stride_width=np.where(unrolled, 1.0, table["stride_width"]),
-        weights=table["weights"] / groups / taps / steps.prod(axis=1),
-        read=table["read"] / once,
-        written=table["written"] / once,
+        weights=table["weights"] / groups / taps / dealt,
+        # Each swap of a transposition reads and writes all of it.
+        read=table["read"] / parts,
+        written=table["written"] / parts,
     )
 
 
 def _steps(table: OperatorTable, array: ArithmeticArray | None) -> Array:
-    """Return `(O, 2)` over how many convolutions the results of a transposed one are dealt out."""
+    """Return `(O, 2)`: the convolutions along height and width that make a transposed one."""
     strides = np.stack([table["stride_height"], table["stride_width"]], axis=1)
     is_dealt = (table["kind"] == _TRANSPOSED) & bool(array and array.splits_transposed)
     return np.where(is_dealt[:, None], strides, 1.0)

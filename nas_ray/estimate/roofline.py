@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from nas_ray.estimate.effort import RESOURCES, Effort
 from nas_ray.estimate.operator_table import Array
 
-_LEAST_MS = 1e-9
+#: No bound counts as less than this share of the largest one of an operator.
+_LEAST_SHARE = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +28,9 @@ class Roofline:
 
     def bounds_ms(self, effort: Effort, kind: NDArray[np.intp]) -> Array:
         """`(O, R + 1)`: the time for which each resource alone would be busy."""
-        bounds: Array = np.maximum(units(effort) * self.roofs[kind], _LEAST_MS)
-        return bounds
+        bounds: Array = units(effort) * self.roofs[kind]
+        least: Array = _LEAST_SHARE * bounds.max(axis=1, keepdims=True)
+        return np.asarray(np.maximum(bounds, least))
 
     def latency_ms(self, effort: Effort, kind: NDArray[np.intp], bounds_ms: Array) -> Array:
         """`(O,)`: the first guess."""

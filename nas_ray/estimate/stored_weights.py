@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_ray.estimate.array import Array
-from nas_ray.estimate.passes import BRICK
 from nas_ray.estimate.staging import Floats, Staging
 from nas_ray.estimate.tiling import Layers, round_up
 
@@ -34,6 +33,11 @@ def stored_bytes(
     filled = round_up(layers.channels, outside) * round_up(inside, group) * round_up(window, lanes)
     rows = np.where(kernel_first[:, None], staging.kernel_first_bytes, staging.depth_first_bytes)
     rows = np.where(depthwise[:, None], staging.depthwise_bytes, rows)
-    parts = [weights, filled - weights, round_up(layers.channels, BRICK), np.ones(len(weights))]
-    found = round_up((rows * np.stack(parts, axis=1)).sum(axis=1), float(BRICK))
+    parts = [
+        weights,
+        filled - weights,
+        round_up(layers.channels, array.brick_channels),
+        np.ones(len(weights)),
+    ]
+    found = round_up((rows * np.stack(parts, axis=1)).sum(axis=1), float(array.brick_channels))
     return np.where(weights > 0, found, 0.0)

@@ -94,6 +94,17 @@ def is_kernel_first(
     return np.asarray(result | (channels_in <= 8) if array.shared_bytes else result)
 
 
+def input_patches(micro: Array, kernel_first: NDArray[np.bool_], array: ArithmeticArray) -> Array:
+    """Return `(O, 2)`: the heights and widths in multiples of which the input is read."""
+    if array.shared_bytes:
+        return micro[:, :2].copy()
+    shallow, deep = (np.array(patch, dtype=np.float64) for patch in array.input_patch)
+    # Depth first, a flat micro-block reads a flat patch.
+    flat = np.stack([np.ones(len(micro)), micro[:, 1]], axis=1)
+    narrow = np.where(micro[:, :1] == 1, flat, deep)
+    return np.where(kernel_first[:, None], shallow, narrow)
+
+
 def blocks(layers: Layers, array: ArithmeticArray) -> Array:
     """`(O, 3)`: height, width and channels of the block for each layer."""
     rows, place = np.unique(layers.columns(), axis=0, return_inverse=True)

@@ -6,8 +6,9 @@ Input shapes first, then one operator after the other: kind, input tensors, outp
 differs from the default. `@0` behind a shape says that its channels are not where they usually are
 (`Tensor.channel_axes`): `1x196x192@0` are tokens. Tensors are numbered in the order they appear.
 Names are left out, so two subgraphs with the same work have the same signature wherever they stand,
-but for the last word: a part of a network has `more before`, `more after` or both, because a device
-runs it a little otherwise than alone (weights on their way, the layout of a tensor).
+except for the last words. A part of a network has `more before`, `more after` or both, because a
+device runs it a little otherwise than alone (weights on their way, the layout of a tensor); `input`
+or `output` follow where the part reads or writes those of the network.
 """
 
 from math import prod
@@ -16,12 +17,7 @@ from nas_ray.errors import TraceError
 from nas_ray.graph.operators import VIEW_KINDS, Graph, Operator, Tensor
 
 #: Words for what is around a part of a network.
-_SIDES = {
-    "before": "has_before",
-    "after": "has_after",
-    "input": "reads_input",
-    "output": "writes_output",
-}
+_SIDES = ("before", "after", "input", "output")
 
 
 def signature(graph: Graph) -> str:
@@ -33,7 +29,8 @@ def signature(graph: Graph) -> str:
     read = {i for operator in graph.operators for i in operator.inputs}
     also = [number[i] for i in graph.outputs if i in read]
     parts += [f"out {' '.join(map(str, also))}"] if also else []
-    sides = [side for side, name in _SIDES.items() if getattr(graph, name)]
+    around = (graph.has_before, graph.has_after, graph.reads_input, graph.writes_output)
+    sides = [side for side, has in zip(_SIDES, around, strict=True) if has]
     return "; ".join(parts + ([f"more {' '.join(sides)}"] if sides else []))
 
 

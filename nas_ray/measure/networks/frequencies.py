@@ -27,7 +27,8 @@ CLASSIC: Styles = {
     partial(classifier, stage=stages.dense): 0.06,
 }
 
-_STYLES: Styles = {
+#: Networks as people build them, of other kinds than classic classifiers.
+_BUILT: Styles = {
     partial(light_classifier, stage=light_stages.permuted): 0.06,
     partial(light_classifier, stage=light_stages.branches): 0.05,
     partial(light_classifier, stage=light_stages.partial): 0.05,
@@ -57,7 +58,7 @@ _STYLES: Styles = {
 }
 #: What extends a table that has only classic classifiers.
 OTHER_STYLES: Styles = {
-    **{style: share * 0.7 for style, share in _STYLES.items()},
+    **{style: share * 0.7 for style, share in _BUILT.items()},
     medleys.medley: 0.3,
 }
 STYLES: Styles = {

@@ -1,7 +1,7 @@
 """Unrelated blocks in one network: one answer of a back-end says what many of them cost.
 
-Kinds that networks have one of each, as stems, softmaxes or patches, get as many operators in a
-table so as those of which a network is made.
+A network has one stem and one softmax but dozens of pointwise convolutions. With medleys a table
+holds as many operators of the rare kinds as of the common ones.
 """
 
 import torch
@@ -13,7 +13,7 @@ from nas_ray.measure.sizes import Sizes
 
 
 def medley(sizes: Sizes) -> Sample:
-    """Four to twelve blocks of any kind, one after the other, each with inputs of its own."""
+    """Draw four to twelve blocks of any kind; each has inputs and outputs of its own."""
     makers, shares = list(OTHER_KINDS), list(OTHER_KINDS.values())
     chosen = sizes.rng.choice(len(makers), size=sizes.log_uniform(4, 12), p=shares)
     samples = [makers[int(n)](sizes) for n in chosen]
