@@ -30,7 +30,7 @@ def peak_memory_bytes(graph: Graph, hardware: Hardware) -> int:
 def part_peaks_bytes(parts: Sequence[Graph], hardware: Hardware) -> list[int]:
     """Return the peak of each of `parts` of a network, which run one after the other.
 
-    What merely passes by a part is left out, and what a part hands on lies in memory, even where the
+    What merely passes by a part is left out. What a part hands on lies in memory, even where the
     next part reads it in the same pass.
     """
     pieces = [piece_of(part, hardware) for part in parts]
